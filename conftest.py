@@ -1,0 +1,12 @@
+"""Names the plugin modules of the suite; everything they do is in ``fixtures/``."""
+
+from __future__ import annotations
+
+pytest_plugins = (
+    "fixtures.options",
+    "fixtures.cells",
+    "fixtures.engine",
+    "fixtures.record",
+    "fixtures.scheduler",
+    "fixtures.journal",
+)

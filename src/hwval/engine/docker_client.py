@@ -1,0 +1,192 @@
+"""The door to the Docker daemon: nothing else talks to it, nothing else knows the Docker SDK.
+
+Speaks to any socket with Docker's API (Docker, rootless Docker, Podman), and raises hwval's errors
+alone. The SDK is imported at the first use, so that commands without containers start fast.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import Final
+from typing import Self
+from typing import cast
+
+from hwval.engine.docker_errors import daemon_errors
+from hwval.engine.pull import follow_pull
+
+if TYPE_CHECKING:
+    from docker.types.daemon import CancellableStream
+
+__all__ = ["Daemon", "ListedContainer"]
+
+_DEFAULT_ADDRESS: Final = "unix:///var/run/docker.sock"
+
+
+@dataclass(frozen=True, slots=True)
+class ListedContainer:
+    """One container as a listing shows it.
+
+    Attributes:
+        container_id: Full id.
+        name: Name without the leading slash.
+        labels: Its labels.
+    """
+
+    container_id: str
+    name: str
+    labels: Mapping[str, str]
+
+
+class Daemon:
+    """A connection to the daemon that ``DOCKER_HOST`` names, else to the local socket.
+
+    Not for use by two threads at a time.
+
+    Args:
+        call_s: Seconds that one call may take, > 0; pulls and log streams are not bound by it.
+
+    Raises:
+        DaemonError: No daemon, no permission, or a daemon that is too old.
+    """
+
+    def __init__(self, *, call_s: float = 60.0) -> None:
+        import docker
+        from docker.utils import kwargs_from_env
+
+        with daemon_errors("connect to Docker"):
+            settings = cast("dict[str, Any]", kwargs_from_env())
+        self.address: str = settings.get("base_url") or _DEFAULT_ADDRESS
+        with daemon_errors("connect to Docker", address=self.address):
+            _knock(self.address)
+            self._api = docker.APIClient(**{**settings, "timeout": call_s})
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the daemon runs on this host, as far as its address tells."""
+        return self.address.startswith(("unix:", "http+unix:"))
+
+    def find_image(self, image: str, *, attempt: str) -> str | None:
+        """Return the content id of an image that is there, None if it is not."""
+        from docker.errors import ImageNotFound
+
+        with daemon_errors(attempt, address=self.address):
+            try:
+                found = cast("Any", self._api).inspect_image(image)  # the stubs leave it untyped
+            except ImageNotFound:
+                return None
+        return str(found["Id"])
+
+    def pull(
+        self, image: str, *, attempt: str, deadline_s: float, progress: Callable[[str], None]
+    ) -> None:
+        """Fetch an image; see ``follow_pull`` for the errors."""
+        from docker.utils import parse_repository_tag
+
+        repository, tag = parse_repository_tag(image)
+
+        def events() -> Iterator[Mapping[str, Any]]:
+            # Without a tag the daemon would fetch every one.
+            with daemon_errors(attempt, address=self.address):
+                yield from self._api.pull(repository, tag or "latest", stream=True, decode=True)
+
+        follow_pull(events, image=image, attempt=attempt, deadline_s=deadline_s, progress=progress)
+
+    def create(self, request: Mapping[str, Any], host: Mapping[str, Any], *, attempt: str) -> str:
+        """Create a container and return its id; the arguments are the SDK's own."""
+        with daemon_errors(attempt, address=self.address):
+            config = self._api.create_host_config(**host)
+            return str(self._api.create_container(**request, host_config=config)["Id"])
+
+    def start(self, container: str, *, attempt: str) -> None:
+        """Start a created container."""
+        with daemon_errors(attempt, address=self.address):
+            self._api.start(container)
+
+    def inspect(self, container: str, *, attempt: str) -> dict[str, Any] | None:
+        """Return the daemon's description of a container, None if there is none of that name."""
+        from docker.errors import NotFound
+
+        with daemon_errors(attempt, address=self.address):
+            try:
+                return cast("dict[str, Any]", self._api.inspect_container(container))
+            except NotFound:
+                return None
+
+    def cpu_s(self, container: str) -> float | None:
+        """Return the processor seconds of a container, None where the daemon does not know."""
+        from docker.errors import InvalidVersion
+        from docker.errors import NotFound
+
+        with daemon_errors("read processor time", address=self.address):
+            try:
+                stats = self._api.stats(container, stream=False, one_shot=True)
+            except (InvalidVersion, NotFound):
+                return None
+        used_ns = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
+        return None if used_ns is None else int(used_ns) / 1e9
+
+    def follow_log(self, container: str) -> CancellableStream[bytes]:
+        """Return the log of a container from its start on, until it ends."""
+        with daemon_errors("follow the log", address=self.address):
+            return self._api.logs(container, stream=True, follow=True)
+
+    def stop(self, container: str, *, grace_s: int, attempt: str) -> None:
+        """Ask a container to end, and kill it after ``grace_s`` seconds; gone is fine."""
+        from docker.errors import NotFound
+
+        with daemon_errors(attempt, address=self.address), suppress(NotFound):
+            self._api.stop(container, timeout=grace_s)
+
+    def remove(self, container: str, *, attempt: str) -> None:
+        """Remove a container, running or not, with its anonymous volumes; gone is fine."""
+        from docker.errors import APIError
+        from docker.errors import NotFound
+
+        with daemon_errors(attempt, address=self.address), suppress(NotFound):
+            try:
+                self._api.remove_container(container, force=True, v=True)
+            except APIError as error:
+                # Someone else, perhaps another reaper, is removing it right now.
+                if "already in progress" not in str(error):
+                    raise
+
+    def list_containers(self, labels: Mapping[str, str]) -> tuple[ListedContainer, ...]:
+        """Return all containers, running or not, that carry these labels."""
+        wanted = {"label": [f"{name}={value}" for name, value in labels.items()]}
+        with daemon_errors("list containers", address=self.address):
+            found = self._api.containers(all=True, filters=wanted)
+        return tuple(
+            ListedContainer(item["Id"], item["Names"][0].lstrip("/"), item["Labels"] or {})
+            for item in found
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._api.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _knock(address: str) -> None:
+    """Connect to a local socket once, since the SDK leaks its own when it cannot."""
+    scheme, _, path = address.partition("://")
+    if scheme.endswith("unix"):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as knocking:
+            knocking.connect(path)

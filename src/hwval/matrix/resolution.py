@@ -1,0 +1,124 @@
+"""How an engine is started and judged, once a variant's settings stand over the matrix's own.
+
+Mappings are merged key by key; everything else that the variant sets replaces what stood there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeVar
+
+from hwval.cell import ArgValue
+from hwval.cell import Weights
+from hwval.matrix.entry import Deadlines
+from hwval.matrix.entry import LoadPromise
+from hwval.matrix.entry import Promises
+from hwval.matrix.schema import ContainerSection
+from hwval.matrix.schema import DeadlinesSection
+from hwval.matrix.schema import Setup
+from hwval.units import format_duration_s
+from hwval.yamlfile import Place
+from hwval.yamlfile import YamlFile
+
+__all__ = ["EngineSetup", "resolve"]
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSetup:
+    """Settings of a variant or an included cell, complete.
+
+    Attributes:
+        engine_args: Flags without dashes, sorted by name.
+        environment: Variables, sorted by name.
+        pass_environment: Names of the host's variables.
+        promises: What is promised.
+        deadlines: When to give up.
+        weights: Real or dummy.
+        partition_mode: Mode of the devices, empty for any.
+        privileges: Names of container privileges, sorted.
+        memory_bytes: Limit of the container's memory, None for none.
+        shm_bytes: Size of its ``/dev/shm``, None for the default.
+    """
+
+    engine_args: tuple[tuple[str, ArgValue], ...]
+    environment: tuple[tuple[str, str], ...]
+    pass_environment: tuple[str, ...]
+    promises: Promises
+    deadlines: Deadlines
+    weights: Weights
+    partition_mode: str
+    privileges: tuple[str, ...]
+    memory_bytes: int | None
+    shm_bytes: int | None
+
+    @property
+    def quantization(self) -> str | None:
+        """Value of ``--quantization``, None if it is not set."""
+        value = dict(self.engine_args).get("quantization")
+        return None if value is None else str(value)
+
+
+def resolve(file: YamlFile, place: Place, base: Setup, own: Setup | None = None) -> EngineSetup:
+    """Return the settings of ``own`` over those of ``base``.
+
+    Args:
+        file: Where both were read from.
+        place: Where ``own`` stands, for the position of an error.
+        base: Settings of the matrix.
+        own: Settings of a variant or an included cell; None for the matrix alone.
+
+    Raises:
+        MatrixError: The deadline of the load is shorter than what is promised of it.
+    """
+    layers = (base, own or Setup())
+    promises = _promises(layers)
+    containers = [layer.container or ContainerSection() for layer in layers]
+    return EngineSetup(
+        engine_args=tuple(sorted(_merged(layer.engine for layer in layers).items())),
+        environment=tuple(sorted(_merged(layer.environment for layer in layers).items())),
+        pass_environment=_last((layer.pass_environment for layer in layers), ()),
+        promises=promises,
+        deadlines=_deadlines(file, place, layers, promises.load.ready_within_s),
+        weights=_last((layer.weights for layer in layers), Weights.REAL),
+        partition_mode=_last((layer.partition_mode for layer in layers), ""),
+        privileges=tuple(sorted(_last((layer.privileges for layer in layers), ()))),
+        memory_bytes=_last((container.memory for container in containers), None),
+        shm_bytes=_last((container.shm for container in containers), None),
+    )
+
+
+def _merged(mappings: Iterator[dict[str, _T] | None]) -> dict[str, _T]:
+    return {name: value for mapping in mappings for name, value in (mapping or {}).items()}
+
+
+def _last(values: Iterator[_T | None], default: _T) -> _T:
+    return next((value for value in reversed(list(values)) if value is not None), default)
+
+
+def _promises(layers: tuple[Setup, ...]) -> Promises:
+    loads = [layer.promises.load for layer in layers if layer.promises and layer.promises.load]
+    ready_within_s = [load.ready_within for load in loads if load.ready_within is not None]
+    return Promises(load=LoadPromise(ready_within_s[-1] if ready_within_s else None))
+
+
+def _deadlines(
+    file: YamlFile, place: Place, layers: tuple[Setup, ...], ready_within_s: float | None
+) -> Deadlines:
+    sections = [layer.deadlines or DeadlinesSection() for layer in layers]
+    default = Deadlines()
+    load_s = _last((section.load for section in sections), 0.0)
+    promised_s = ready_within_s or 0.0
+    if 0 < load_s < promised_s:
+        raise file.error(
+            f"the load is given up after {format_duration_s(load_s)}, before the "
+            f"{format_duration_s(promised_s)} that 'ready_within' promises; give it longer",
+            (*place, "deadlines", "load"),
+        )
+    return Deadlines(
+        pull_s=_last((section.pull for section in sections), default.pull_s),
+        load_s=load_s or max(default.load_s, promised_s),
+        answer_s=_last((section.answer for section in sections), default.answer_s),
+    )

@@ -1,0 +1,232 @@
+"""From matrix files and a host to the cells that run here, with a reason for each that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from hwval.catalogue import Catalogue
+from hwval.catalogue import EngineKind
+from hwval.catalogue import ImageFacts
+from hwval.catalogue import Vendor
+from hwval.catalogue import load_catalogue
+from hwval.cell import Cell
+from hwval.cell import Dtype
+from hwval.cell import slug
+from hwval.client import list_models
+from hwval.engine.external import ExternalEngine
+from hwval.errors import HwvalError
+from hwval.errors import SelectionError
+from hwval.host import Device
+from hwval.host import Host
+from hwval.host import place
+from hwval.ledger import Ledger
+from hwval.ledger import load_ledgers
+from hwval.matrix import Deadlines
+from hwval.matrix import Matrix
+from hwval.matrix import MatrixEntry
+from hwval.matrix import Promises
+from hwval.matrix import load_matrices
+from hwval.matrix import reimage
+from hwval.matrix import select_cells
+from hwval.matrix import to_docker
+from hwval.matrix import to_venv
+
+__all__ = ["EXTERNAL_KEY_VARIABLE", "PlacedCell", "Selection", "external_selection", "select"]
+
+EXTERNAL_KEY_VARIABLE = "HWVAL_ENGINE_API_KEY"
+"""Environment variable with the key of a server that already runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class PlacedCell:
+    """A cell with its place on this host.
+
+    Attributes:
+        entry: The cell and what the matrix says of it.
+        image: Facts of its image, as its tag pins them down.
+        vendor: Whose software stack drives its hardware.
+        devices: Devices that would do; a run leases as many as the cell needs.
+        why_not: Why this host cannot run it; empty if it can.
+    """
+
+    entry: MatrixEntry
+    image: ImageFacts
+    vendor: Vendor
+    devices: tuple[Device, ...] = ()
+    why_not: str = ""
+
+    @property
+    def cell(self) -> Cell:
+        """The cell itself."""
+        return self.entry.cell
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """What a run is about.
+
+    Attributes:
+        matrices: The matrices as loaded, with what they exclude.
+        host: The machine that the cells are placed on.
+        placed: The selected cells, each with its place or why it has none.
+        unnamed: Cells that the selection leaves out.
+        ledger: Known issues of all matrices.
+    """
+
+    matrices: tuple[Matrix, ...]
+    host: Host
+    placed: tuple[PlacedCell, ...]
+    unnamed: tuple[PlacedCell, ...]
+    ledger: Ledger
+
+    @property
+    def runnable(self) -> tuple[PlacedCell, ...]:
+        """The cells that this host can run."""
+        return tuple(placed for placed in self.placed if not placed.why_not)
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why other cells cannot run here, each reason once."""
+        return tuple(dict.fromkeys(placed.why_not for placed in self.placed if placed.why_not))
+
+
+def select(
+    files: Sequence[Path],
+    host: Host,
+    *,
+    cells: Sequence[str] = (),
+    engine: str = "auto",
+    image: str | None = None,
+) -> Selection:
+    """Load matrices, select cells and place them on a host.
+
+    Args:
+        files: Matrix files, at least one.
+        host: The machine.
+        cells: Ids or globs; none selects all.
+        engine: ``docker`` or ``venv`` to run every cell that way, ``auto`` as its image says.
+        image: Image for every cell, in place of the matrix's.
+
+    Raises:
+        MatrixError: A file is wrong.
+        SelectionError: A name selects nothing, or an image does not fit.
+    """
+    matrices = load_matrices(files)
+    entries = tuple(entry for matrix in matrices for entry in matrix.entries)
+    if image is not None:
+        entries = reimage(entries, image)
+    elif engine != "auto":
+        entries = (to_docker if engine == "docker" else to_venv)(entries)
+    named = select_cells(entries, cells)
+    chosen = {entry.cell.id for entry in named}
+    unnamed = [entry for entry in entries if entry.cell.id not in chosen]
+    selection = Selection(
+        matrices=matrices,
+        host=host,
+        placed=_place_all(named, host),
+        unnamed=_place_all(unnamed, host),
+        ledger=load_ledgers(matrix.ledger_path for matrix in matrices if matrix.ledger_path),
+    )
+    _check_engine(selection.placed, engine)
+    return selection
+
+
+def external_selection(
+    url: str, host: Host, files: Sequence[Path], *, cells: Sequence[str] = ()
+) -> Selection:
+    """Return the one cell that a running server stands for.
+
+    Without a matrix the cell is what the server says of itself; with one, the selection must
+    name exactly one cell, whose promises are then judged.
+
+    Args:
+        url: The server's address.
+        host: This machine.
+        files: Matrix files, none to take the server's word.
+        cells: Ids or globs, as for ``select``.
+
+    Raises:
+        SelectionError: The matrix leaves more than one cell, or the server cannot be asked.
+        MatrixError: A file is wrong.
+        UsageError: The address is none.
+    """
+    engine = ExternalEngine(url, api_key_variable=EXTERNAL_KEY_VARIABLE)
+    if not files:
+        return Selection((), host, (_cell_of_server(url, engine),), (), Ledger())
+    selection = select(files, host, cells=cells)
+    if len(selection.placed) != 1:
+        raise SelectionError(
+            f"--engine-url {url} is one server, but {len(selection.placed)} cells are selected; "
+            "name the one it stands for with --cell"
+        )
+    placed = replace(selection.placed[0], why_not="", devices=())
+    image = placed.image.model_copy(update={"engine": EngineKind.EXTERNAL})
+    return replace(selection, placed=(replace(placed, image=image),))
+
+
+def _place_all(entries: Iterable[MatrixEntry], host: Host) -> tuple[PlacedCell, ...]:
+    known: dict[tuple[str, int], tuple[Vendor, tuple[Device, ...], str]] = {}
+    images: dict[str, ImageFacts] = {}
+    placed = []
+    for entry in entries:
+        cell = entry.cell
+        wanted = (cell.hardware, cell.device_count)
+        if wanted not in known:
+            known[wanted] = _place_hardware(entry.catalogue, *wanted, host)
+        if cell.image not in images:
+            images[cell.image] = entry.catalogue.image(cell.image)
+        vendor, devices, why_not = known[wanted]
+        image = images[cell.image]
+        if vendor not in image.vendors:
+            built_for = " and ".join(image.vendors)
+            devices, why_not = (), f"{cell.image} is built for {built_for}, not for {vendor}"
+        placed.append(PlacedCell(entry, image, vendor, devices, why_not))
+    return tuple(placed)
+
+
+def _place_hardware(
+    catalogue: Catalogue, hardware: str, count: int, host: Host
+) -> tuple[Vendor, tuple[Device, ...], str]:
+    facts = catalogue.hardware(hardware)
+    found = place(
+        host,
+        vendor=facts.vendor,
+        architecture=facts.architecture,
+        memory_bytes=facts.memory_bytes,
+        count=count,
+    )
+    if isinstance(found, str):
+        return facts.vendor, (), f"{hardware} {found}"
+    return facts.vendor, found, ""
+
+
+def _check_engine(placed: Iterable[PlacedCell], engine: str) -> None:
+    for cell in placed:
+        if engine not in {"auto", str(cell.image.engine)}:
+            raise SelectionError(
+                f"--engine {engine}: {cell.cell.image} of cell {cell.cell} runs by "
+                f"{cell.image.engine} and has no equivalent; name one with --image"
+            )
+
+
+def _cell_of_server(url: str, engine: ExternalEngine) -> PlacedCell:
+    try:
+        engine.start()
+        models = list_models(engine.endpoint())
+    except HwvalError as error:
+        hint = f"its key, if it has one, is read from {EXTERNAL_KEY_VARIABLE}"
+        raise SelectionError(f"--engine-url {url}: {error}; {hint}") from error
+    if not models:
+        raise SelectionError(f"--engine-url {url}: the server lists no model")
+    image = f"external:{slug(urlsplit(engine.name).netloc)}"
+    cell = Cell("external", 1, image, models[0].id, Dtype.AUTO)
+    catalogue = load_catalogue()
+    entry = MatrixEntry(
+        cell, Promises(), Deadlines(), ("external",), source="--engine-url", catalogue=catalogue
+    )
+    return PlacedCell(entry, catalogue.image(image), Vendor.CPU)

@@ -1,0 +1,115 @@
+"""Takes secrets out of everything that is kept: logs as they stream, and nested descriptions.
+
+Values that were handed out are removed wherever they stand. Variables whose names look like a
+secret are removed by name, since an image may bring secrets that nobody here knows.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Final
+
+__all__ = ["REDACTED", "Redactor", "looks_secret", "secret_values"]
+
+REDACTED: Final = "[secret]"
+
+# TOKENIZERS_PARALLELISM and its like are no secrets.
+_SECRET_NAME: Final = re.compile(r"TOKEN(?!IZ)|KEY|SECRET|PASSW|CREDENTIAL", re.IGNORECASE)
+_VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
+_URL_LOGIN: Final = re.compile(r"(://)[^/@\s]+@")
+# Shorter values stand in any text by chance; removing them would only ruin it.
+_SHORTEST: Final = 4
+_SHORTEST_UNASKED: Final = 8
+
+
+def looks_secret(name: str) -> bool:
+    """Return whether a variable of that name is likely to hold a secret.
+
+    Example:
+        >>> [looks_secret(name) for name in ("HF_TOKEN", "VLLM_API_KEY", "TOKENIZERS_PARALLELISM")]
+        [True, True, False]
+    """
+    return _SECRET_NAME.search(name) is not None
+
+
+def secret_values(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
+    """Return the secrets among environment variables, this process's by default.
+
+    A variable counts by its name. A value that is a path or as short as a switch is no secret:
+    removing ``1`` or ``/root`` everywhere would only ruin the records.
+    """
+    variables = os.environ if environment is None else environment
+    return tuple(
+        value
+        for name, value in variables.items()
+        if looks_secret(name) and len(value) >= _SHORTEST_UNASKED and not os.path.exists(value)  # noqa: PTH110 - a value need not be a path
+    )
+
+
+class Redactor:
+    """Removes a set of secret values from text, bytes and nested values.
+
+    Args:
+        secrets: The values; those shorter than four characters are not looked for.
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        # The longest first: one secret may begin with another.
+        values = {secret for secret in secrets if len(secret) >= _SHORTEST}
+        self._values = sorted(values, key=lambda value: (-len(value), value))
+        self._encoded = [value.encode() for value in self._values]
+        self._held = b""
+
+    def text(self, text: str) -> str:
+        """Return ``text`` without the secrets."""
+        for value in self._values:
+            text = text.replace(value, REDACTED)
+        return text
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the next part of a stream without the secrets, also where parts cut one in two.
+
+        An end that could be the beginning of a secret is held back until more comes.
+        """
+        data = self._held + data
+        for value in self._encoded:
+            data = data.replace(value, REDACTED.encode())
+        keep = self._open_end_bytes(data)
+        self._held = data[len(data) - keep :]
+        return data[: len(data) - keep]
+
+    def flush(self) -> bytes:
+        """Return what was held back, at the end of a stream."""
+        held, self._held = self._held, b""
+        return held
+
+    def _open_end_bytes(self, data: bytes) -> int:
+        longest = max((len(value) for value in self._encoded), default=1) - 1
+        for size in range(min(longest, len(data)), 0, -1):
+            if any(value.startswith(data[-size:]) for value in self._encoded):
+                return size
+        return 0
+
+    def tree(self, value: object) -> object:
+        """Return a description (of dicts, lists, strings) without secrets, by value and by name."""
+        if isinstance(value, dict):
+            return {
+                self.text(str(key)): REDACTED
+                if isinstance(item, str) and item and looks_secret(str(key))
+                else self.tree(item)
+                for key, item in value.items()
+            }
+        if isinstance(value, list | tuple):
+            return [self.tree(item) for item in value]
+        if isinstance(value, str):
+            return self._string(value)
+        return value
+
+    def _string(self, text: str) -> str:
+        variable = _VARIABLE.fullmatch(text)
+        if variable and variable[2] and looks_secret(variable[1]):
+            return f"{variable[1]}={REDACTED}"
+        return _URL_LOGIN.sub(rf"\1{REDACTED}@", self.text(text))

@@ -1,0 +1,258 @@
+"""What people read after a run: the sign-off page and its Markdown twin.
+
+Takes what ``hwval.summary`` counted and adds nothing to it. Every verdict is a word with a sign,
+never a colour alone, and missing evidence has its place on the page like any other verdict.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from typing import Final
+from typing import NamedTuple
+from urllib.parse import quote
+
+import jinja2
+from markupsafe import Markup
+
+from hwval import inert
+from hwval.resources import resource_path
+from hwval.result import VerdictRecord
+from hwval.result import read_run
+from hwval.summary import CellSummary
+from hwval.summary import Summary
+from hwval.summary import format_counts
+from hwval.summary import summarise
+from hwval.units import format_bytes
+from hwval.units import format_duration_s
+from hwval.verdict import Outcome
+from hwval.verdict import worst_outcome
+
+__all__ = [
+    "SIGNS",
+    "CellSummary",
+    "Summary",
+    "format_number",
+    "format_start",
+    "render_html",
+    "render_markdown",
+    "summarise",
+    "write_signoff",
+]
+
+SIGNS: Final[Mapping[Outcome, str]] = {
+    Outcome.PASS: "✓",
+    Outcome.FAIL: "✗",
+    Outcome.KNOWN: "◆",
+    Outcome.FIXED: "★",
+    Outcome.BLOCKED: "■",
+    Outcome.INCONCLUSIVE: "?",
+    Outcome.INFRA: "▲",
+    Outcome.IMPOSSIBLE: "∅",
+    Outcome.NOT_RUN: "○",
+}
+"""Sign of each word, so that it is told apart without colour and at a glance."""
+
+_RANK: Final = {
+    each: sum(worst_outcome((each, other)) != each for other in Outcome) for each in Outcome
+}
+"""How many outcomes are worse: 0 is what to look at first."""
+
+_SHOWN_CELLS: Final = 20
+"""Cells named for one cause in the overview; the rest is counted."""
+
+
+class Bar(NamedTuple):
+    """One start-up phase as a piece of the time line; left and width in percent of the whole."""
+
+    name: str
+    text: str
+    left: float
+    width: float
+
+
+class Cause(NamedTuple):
+    """Cells that came to the same thing for the same reason."""
+
+    outcome: Outcome
+    cause: str
+    cells: list[CellSummary]
+    rest: int
+
+
+def render_html(summary: Summary) -> str:
+    """Return the page: one file without script or network, light and dark, inert to its content."""
+    page = _render("signoff.html.j2", summary, _finalize_html)
+    # Lines of the template between two elements would be a third of a large page's nodes. Text
+    # from outside holds no bare angle bracket, so that nothing of it is touched.
+    return page.replace(">\n<", "><")
+
+
+def render_markdown(summary: Summary) -> str:
+    """Return the same in Markdown, as forges show it; passed questions are only counted."""
+    return _render("signoff.md.j2", summary, _finalize_markdown)
+
+
+def write_signoff(run_dir: Path) -> tuple[Path, Path]:
+    """Read the journal in ``run_dir`` and write ``signoff.html`` and ``signoff.md`` beside it.
+
+    A reader sees the old page or the new one, never half of one.
+
+    Returns:
+        The two files, HTML first.
+
+    Raises:
+        UsageError: The folder holds no readable journal.
+    """
+    summary = summarise(read_run(run_dir))
+    return (
+        _replace(run_dir / "signoff.html", render_html(summary)),
+        _replace(run_dir / "signoff.md", render_markdown(summary)),
+    )
+
+
+def format_number(name: str, value: float) -> tuple[str, str]:
+    """Return label and value of a measurement for people; the unit is taken from its name.
+
+    Args:
+        name: As records have it, with the unit as its end: ``_s``, ``_bytes``, ``_ratio``,
+            ``_tokens``, or any ``_per_s``.
+        value: In that unit.
+
+    Example:
+        >>> format_number("kv_cache_tokens", 123456)
+        ('kv cache', '123,456 tokens')
+        >>> format_number("decode_tokens_per_s", 54.25)
+        ('decode', '54.2 tokens/s')
+    """
+    stem, _, unit = name.rpartition("_")
+    if name.endswith("_per_s"):
+        stem, _, what = name.removesuffix("_per_s").rpartition("_")
+        return _label(stem or what), f"{_plain(value)} {what}/s"
+    if not stem or unit not in {"s", "bytes", "ratio", "tokens"}:
+        return _label(name), _plain(value)
+    if unit == "s":
+        text = format_duration_s(value) if value >= 0 else f"{_plain(value)} s"
+    elif unit == "bytes":
+        text = format_bytes(round(value))
+    else:
+        text = f"{value:.1%}" if unit == "ratio" else f"{_plain(value)} tokens"
+    return _label(stem), text
+
+
+def format_start(cell: CellSummary) -> str:
+    """Return how long the cell's last engine took to start, or why there is no such number."""
+    if not cell.engines:
+        return "no start"
+    if not cell.engines[-1].ready:
+        return "not ready"
+    return "not timed" if cell.started_in_s is None else format_duration_s(cell.started_in_s)
+
+
+def _plain(value: float) -> str:
+    if float(value).is_integer() or abs(value) >= 1000:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def _label(name: str) -> str:
+    return name.replace("_", " ")
+
+
+def _render(template: str, summary: Summary, finalize: Any) -> str:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(resource_path("templates")),
+        autoescape=True,
+        finalize=finalize,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals.update(
+        Outcome=Outcome,
+        SIGNS=SIGNS,
+        anchor=lambda cell: "cell-" + quote(cell, safe="", errors="backslashreplace"),
+        bars=_bars,
+        code=inert.markdown_code,
+        count=_count,
+        duration=format_duration_s,
+        fact=_fact,
+        start=format_start,
+        format_counts=format_counts,
+        format_number=format_number,
+        inside_link=inert.inside_link,
+        web_link=inert.web_link,
+        names=lambda answers: ", ".join(answer.question for answer in answers),
+        rows=_rows,
+    )
+    groups: defaultdict[tuple[str, str], list[CellSummary]] = defaultdict(list)
+    for cell in summary.asked:
+        groups[cell.record.hardware, cell.record.image].append(cell)
+    return environment.get_template(template).render(
+        summary=summary, run=summary.run, groups=groups, causes=_causes(summary.asked)
+    )
+
+
+def _finalize_html(value: Any) -> Any:
+    return inert.visible(value) if isinstance(value, str) and type(value) is not Markup else value
+
+
+def _finalize_markdown(value: Any) -> Any:
+    return value if isinstance(value, Markup) else inert.markdown(str(value))
+
+
+def _bars(phases_s: Mapping[str, float]) -> Iterable[Bar]:
+    total_s, before_s = sum(phases_s.values()) or 1.0, 0.0
+    for name, duration_s in phases_s.items():
+        left, width = 100 * before_s / total_s, 100 * duration_s / total_s
+        yield Bar(name, format_duration_s(duration_s), left, width)
+        before_s += duration_s
+
+
+def _fact(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _rows(cell: CellSummary) -> Iterable[list[VerdictRecord]]:
+    """Return the cell's answers, worst first; those that say just the same share a row."""
+    groups: dict[object, list[VerdictRecord]] = {}
+    for number, each in enumerate(cell.answers):
+        said = (each.outcome, each.cause, each.reason, each.blocked_by, each.link)
+        has_own = each.numbers or each.details or each.fingerprint
+        groups.setdefault(number if has_own else said, []).append(each)
+    return sorted(groups.values(), key=lambda group: _RANK[group[0].outcome])
+
+
+def _causes(cells: Iterable[CellSummary]) -> list[Cause]:
+    groups: defaultdict[tuple[Outcome, str], list[CellSummary]] = defaultdict(list)
+    for cell in cells:
+        if not cell.outcome.is_good:
+            groups[cell.outcome, cell.cause].append(cell)
+    return [
+        Cause(outcome, cause, found[:_SHOWN_CELLS], len(found[_SHOWN_CELLS:]))
+        for (outcome, cause), found in sorted(
+            groups.items(), key=lambda item: (_RANK[item[0][0]], -len(item[1]))
+        )
+    ]
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _replace(path: Path, text: str) -> Path:
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        unfinished.write_text(text, encoding="utf-8")
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return path

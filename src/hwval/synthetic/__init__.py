@@ -1,0 +1,110 @@
+"""Checkpoints of real architectures with small dimensions, made on the spot.
+
+They let the whole path run where nothing can be downloaded: the files are those of a Hugging Face
+checkpoint, so an engine loads them by path and knows nothing of this. Neither torch nor
+transformers is needed to write them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import TensorSpec
+from safetensors import serialize_file
+
+from hwval.synthetic.architecture import ARCHITECTURES
+from hwval.synthetic.architecture import SyntheticModel
+from hwval.synthetic.architecture import hf_config
+from hwval.synthetic.architecture import parse_synthetic
+from hwval.synthetic.tokenizer import BOS_ID
+from hwval.synthetic.tokenizer import EOS_ID
+from hwval.synthetic.tokenizer import PAD_ID
+from hwval.synthetic.tokenizer import speakable_ids
+from hwval.synthetic.tokenizer import train_tokenizer
+from hwval.synthetic.tokenizer import training_text
+from hwval.synthetic.tokenizer import write_tokenizer
+from hwval.synthetic.weights import build_weights
+from hwval.synthetic.weights import to_bfloat16_bits
+
+__all__ = ["ARCHITECTURES", "SyntheticModel", "parse_synthetic", "prepare_synthetic"]
+
+# Raised whenever the files change for the same model, so that no stale checkpoint is found.
+_RECIPE: Final = 2
+
+
+def prepare_synthetic(name: str, cache_dir: Path) -> Path:
+    """Return the folder of a synthetic checkpoint, making it if it is not there.
+
+    Args:
+        name: Reference such as ``synthetic:llama``.
+        cache_dir: Where checkpoints are kept; the folder is
+            ``<cache_dir>/synthetic/<name>-<hash of the recipe>``.
+
+    Raises:
+        UsageError: No such synthetic model.
+    """
+    model = parse_synthetic(name)
+    folder = cache_dir / "synthetic" / f"{model.name}-{_recipe_hash(model)}"
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        _write_checkpoint(model, unfinished)
+        unfinished.chmod(0o755)  # a container may read it as another user
+        _rename_unless_present(unfinished, folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return folder
+
+
+def _rename_unless_present(unfinished: Path, folder: Path) -> None:
+    try:
+        unfinished.rename(folder)
+    except OSError:
+        # Another process was faster; its files are the same.
+        if not folder.is_dir():
+            raise
+
+
+def _recipe_hash(model: SyntheticModel) -> str:
+    recipe = f"{_RECIPE}\n{model!r}\n{training_text()}"
+    return hashlib.sha256(recipe.encode()).hexdigest()[:12]
+
+
+def _write_checkpoint(model: SyntheticModel, folder: Path) -> None:
+    tokenizer = train_tokenizer(model.vocab_size)
+    write_tokenizer(tokenizer, folder, max_context_tokens=model.max_context_tokens)
+    ids = {"bos_id": BOS_ID, "eos_id": EOS_ID, "pad_id": PAD_ID}
+    _write_json(folder / "config.json", hf_config(model, **ids))
+    # No sampling parameters: the engine's defaults are those of the API.
+    generation = {"bos_token_id": BOS_ID, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID}
+    _write_json(folder / "generation_config.json", generation)
+    weights = build_weights(model, speakable_ids(tokenizer))
+    bits = {key: to_bfloat16_bits(value) for key, value in weights.items()}
+    _write_safetensors(folder / "model.safetensors", bits)
+
+
+def _write_safetensors(file: Path, bits: dict[str, NDArray[np.uint16]]) -> None:
+    specs = {
+        name: TensorSpec(
+            dtype="bfloat16",
+            shape=list(values.shape),
+            data_ptr=values.ctypes.data,
+            data_len=values.nbytes,
+        )
+        for name, values in bits.items()
+    }
+    serialize_file(specs, file, {"format": "pt"})
+
+
+def _write_json(file: Path, content: Mapping[str, object]) -> None:
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

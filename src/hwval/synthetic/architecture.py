@@ -1,0 +1,181 @@
+"""The architectures that a synthetic checkpoint can have, and the config.json of each.
+
+Dimensions are small enough to load in a second and keep what makes each family special: grouped
+heads, head sizes that are not hidden / heads, query and key norms, sliding windows, fused
+projections, experts. Field names are those of the configuration classes of Hugging Face
+transformers 5.19.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from hwval.errors import UsageError
+
+__all__ = ["ARCHITECTURES", "SyntheticModel", "hf_config", "parse_synthetic"]
+
+_PREFIX: Final = "synthetic:"
+# Of every synthetic model: large enough for chats and batches, small enough to be filled in a test.
+_MAX_CONTEXT_TOKENS: Final = 2048
+_ROPE_THETA: Final = 1_000_000.0
+_NORM_EPSILON: Final = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class SyntheticModel:
+    """A checkpoint that can be made on the spot.
+
+    Attributes:
+        name: What follows ``synthetic:`` in a reference.
+        architecture: Class name as in config.json, for example ``LlamaForCausalLM``.
+        model_type: transformers' name of the family.
+        heads: Query heads.
+        kv_heads: Key and value heads; divides ``heads``.
+        head_dim: Elements of one head.
+        intermediate_size: Inner width of the MLP, of one expert if there are experts.
+        experts: Number of experts, 0 for a dense model.
+        experts_per_token: Experts that see each token, 0 for a dense model.
+        hidden_size: Width of the residual stream.
+        layers: Number of decoder layers.
+        vocab_size: Rows of the embedding, all of them used.
+        max_context_tokens: Positions that the model knows.
+        quantization: Method named in config.json's ``quantization_config`` although the weights are
+            not quantized, for validating how an engine refuses it; None for an honest checkpoint.
+    """
+
+    name: str
+    architecture: str
+    model_type: str
+    heads: int = 4
+    kv_heads: int = 2
+    head_dim: int = 32
+    intermediate_size: int = 256
+    experts: int = 0
+    experts_per_token: int = 0
+    hidden_size: int = 128
+    layers: int = 2
+    vocab_size: int = 1024
+    max_context_tokens: int = _MAX_CONTEXT_TOKENS
+    quantization: str | None = None
+
+    @property
+    def has_query_key_norm(self) -> bool:
+        """Whether queries and keys are normalised per head."""
+        return self.model_type in {"qwen3", "qwen3_moe", "gemma3_text"}
+
+    @property
+    def is_gemma(self) -> bool:
+        """Whether norms are stored as weight - 1 and stand before and after each block."""
+        return self.model_type == "gemma3_text"
+
+
+_MODELS: Final = (
+    SyntheticModel("llama", "LlamaForCausalLM", "llama"),
+    SyntheticModel("qwen3", "Qwen3ForCausalLM", "qwen3", head_dim=64),
+    SyntheticModel("gemma3", "Gemma3ForCausalLM", "gemma3_text", kv_heads=1, head_dim=64),
+    SyntheticModel("mistral", "MistralForCausalLM", "mistral", kv_heads=1),
+    SyntheticModel("phi3", "Phi3ForCausalLM", "phi3", kv_heads=4),
+    SyntheticModel(
+        "qwen3-moe",
+        "Qwen3MoeForCausalLM",
+        "qwen3_moe",
+        head_dim=64,
+        intermediate_size=128,
+        experts=8,
+        experts_per_token=2,
+    ),
+    SyntheticModel("llama-bitsandbytes", "LlamaForCausalLM", "llama", quantization="bitsandbytes"),
+)
+
+ARCHITECTURES: Final[Mapping[str, SyntheticModel]] = MappingProxyType(
+    {model.name: model for model in _MODELS}
+)
+
+
+def parse_synthetic(name: str) -> SyntheticModel:
+    """Return the model that a reference names.
+
+    Args:
+        name: A reference such as ``synthetic:llama``; the prefix may be left out.
+
+    Raises:
+        UsageError: No such synthetic model; the message lists near matches, or all.
+    """
+    key = name.removeprefix(_PREFIX)
+    if key in ARCHITECTURES:
+        return ARCHITECTURES[key]
+    near = difflib.get_close_matches(key, ARCHITECTURES, n=3)
+    known = (
+        f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(ARCHITECTURES)}"
+    )
+    raise UsageError(f"unknown synthetic model {name!r}; {known}")
+
+
+def hf_config(model: SyntheticModel, *, bos_id: int, eos_id: int, pad_id: int) -> dict[str, object]:
+    """Return config.json of ``model``."""
+    config: dict[str, object] = {
+        "architectures": [model.architecture],
+        "model_type": model.model_type,
+        "dtype": "bfloat16",
+        "torch_dtype": "bfloat16",  # the name before transformers 5
+        "hidden_size": model.hidden_size,
+        "intermediate_size": model.intermediate_size,
+        "num_hidden_layers": model.layers,
+        "num_attention_heads": model.heads,
+        "num_key_value_heads": model.kv_heads,
+        "head_dim": model.head_dim,
+        "vocab_size": model.vocab_size,
+        "max_position_embeddings": model.max_context_tokens,
+        "rms_norm_eps": _NORM_EPSILON,
+        "rope_theta": _ROPE_THETA,
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "attention_dropout": 0.0,
+        "tie_word_embeddings": False,
+        "bos_token_id": bos_id,
+        "eos_token_id": eos_id,
+        "pad_token_id": pad_id,
+    }
+    config.update(_FAMILY_FIELDS.get(model.model_type, {}))
+    if model.experts:
+        config["num_experts"] = model.experts
+        config["num_experts_per_tok"] = model.experts_per_token
+        config["moe_intermediate_size"] = model.intermediate_size
+    if model.is_gemma:
+        config["query_pre_attn_scalar"] = model.head_dim
+    if model.quantization:
+        config["quantization_config"] = {"quant_method": model.quantization, "load_in_4bit": True}
+    return config
+
+
+# What a family's configuration class needs beyond the common fields.
+_FAMILY_FIELDS: Final[Mapping[str, Mapping[str, object]]] = {
+    "gemma3_text": {
+        "hidden_activation": "gelu_pytorch_tanh",
+        "layer_types": ["sliding_attention", "full_attention"],
+        "sliding_window": 256,
+        "rope_local_base_freq": 10_000.0,
+        "rope_scaling": None,
+        "final_logit_softcapping": None,
+        "attn_logit_softcapping": None,
+        "use_bidirectional_attention": False,
+    },
+    "mistral": {"sliding_window": None},
+    "phi3": {
+        "original_max_position_embeddings": _MAX_CONTEXT_TOKENS,
+        "rope_scaling": None,
+        "sliding_window": None,
+        "partial_rotary_factor": 1.0,
+    },
+    "qwen3_moe": {
+        "decoder_sparse_step": 1,
+        "mlp_only_layers": [],
+        "norm_topk_prob": True,
+        "output_router_logits": False,
+        "router_aux_loss_coef": 0.001,
+    },
+}

@@ -1,0 +1,136 @@
+"""Validates what a YAML file says by pydantic models and turns their errors into one line.
+
+pydantic reports everything that is wrong, in its own words and with its own idea of a place; a
+person wants the first problem, where it stands, and what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Final
+from typing import TypeVar
+
+from pydantic import BaseModel
+from pydantic import ConfigDict
+from pydantic import ValidationError
+from pydantic import model_validator
+from pydantic_core import ErrorDetails
+from pydantic_core import PydanticCustomError
+
+from hwval.spelling import near_names
+from hwval.yamlfile import WrittenFloat
+from hwval.yamlfile import YamlFile
+
+__all__ = ["YamlModel", "problem_at", "validate"]
+
+_AT_KEY: Final = "hwval_at_key"
+# In the words of YAML, where pydantic speaks of Python.
+_EXPECTED: Final = {
+    "tuple_type": "a list",
+    "dict_type": "keys and values",
+    "model_type": "keys and values",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "string_too_short": "some text",
+}
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+def problem_at(key: str, problem: str) -> PydanticCustomError:
+    """Return an error for a validator to raise that means ``key`` inside the validated mapping."""
+    return PydanticCustomError(_AT_KEY, "{problem}", {"problem": problem, "key": key})
+
+
+class YamlModel(BaseModel):
+    """Base of everything that is read from YAML: no unknown keys, no change afterwards."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_unknown_keys(cls, data: object) -> object:
+        known = [info.alias or name for name, info in cls.model_fields.items()]
+        for key in data if isinstance(data, Mapping) else ():
+            if key not in known:
+                hint = _did_you_mean(str(key), known)
+                raise problem_at(key, f"unknown key {key!r}; {hint}allowed: {', '.join(known)}")
+        return data
+
+
+def validate(file: YamlFile, model: type[_Model]) -> _Model:
+    """Return the content of ``file`` as ``model``.
+
+    Raises:
+        MatrixError: It does not fit; of several problems, unknown keys come first, as they explain
+            missing ones, then the first in the file.
+    """
+    try:
+        return model.model_validate(file.content)
+    except ValidationError as error:
+        problems = [_Problem(file, details) for details in error.errors()]
+        first = min(problems, key=lambda problem: (problem.key is None, problem.line))
+        raise file.error(first.describe(), first.place, key=first.key) from None
+
+
+class _Problem:
+    """One error of pydantic, seen from the file."""
+
+    def __init__(self, file: YamlFile, details: ErrorDetails) -> None:
+        self._file = file
+        self._details = details
+        self._context = details.get("ctx", {})
+        self._value = details["input"]
+        self.place = file.known(details["loc"])
+        self.key = str(self._context["key"]) if details["type"] == _AT_KEY else None
+        self.line = file.line(self.place if self.key is None else (*self.place, self.key))
+
+    def describe(self) -> str:
+        """Return what is wrong and what is allowed, without the place."""
+        match self._details["type"]:
+            case kind if kind == _AT_KEY:
+                return str(self._context["problem"])
+            case "missing":
+                return f"required key {self._details['loc'][-1]!r} is missing"
+            case "enum" | "literal_error":
+                return self._describe_choice()
+            case "string_type":
+                return self._describe_not_text()
+            case "value_error":
+                return str(self._context["error"])
+            case kind:
+                message = self._details["msg"].removeprefix("Input should be ")
+                return f"found {self._written()}, expected {_EXPECTED.get(kind, message)}"
+
+    def _describe_choice(self) -> str:
+        allowed = re.findall(r"'([^']*)'", str(self._context["expected"]))
+        hint = _did_you_mean(str(self._value), allowed)
+        return f"{self._written()} is unknown; {hint}allowed: {', '.join(allowed)}"
+
+    def _describe_not_text(self) -> str:
+        text = self._file.text(self.place)
+        if text is None or self._value is None:
+            return f"found {self._written()}, expected text"
+        return f'found {_kind_of(self._value)} {text}, expected text; quote it: "{text}"'
+
+    def _written(self) -> str:
+        if self._value is None:
+            return "nothing"
+        if isinstance(self._value, (Mapping, list, tuple)):
+            return _kind_of(self._value)
+        return self._file.text(self.place) or repr(self._value)
+
+
+def _did_you_mean(name: str, known: list[str]) -> str:
+    near = near_names(name, known)
+    return f"{near} " if near.startswith("did") else ""
+
+
+def _kind_of(value: object) -> str:
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    names = {bool: "the yes-or-no", int: "the number", WrittenFloat: "the number"}
+    return names.get(type(value), "the date")

@@ -1,0 +1,1 @@
+"""Stand-ins for expensive parts; `engine` plays an OpenAI server that fails on request."""

@@ -1,0 +1,267 @@
+"""The listening engine: routes, the running batch, and the faults that answers have."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hmac
+import time
+import uuid
+from collections.abc import AsyncIterator
+from http import HTTPStatus
+from typing import Any
+from typing import Final
+
+from tests.fakes import text
+from tests.fakes.answers import Answer
+from tests.fakes.answers import plan_answer
+from tests.fakes.bodies import Reply
+from tests.fakes.bodies import model_list
+from tests.fakes.metrics import Metrics
+from tests.fakes.metrics import RequestTimes
+from tests.fakes.question import ApiError
+from tests.fakes.question import check_sampling
+from tests.fakes.question import logprob_count
+from tests.fakes.question import parse_body
+from tests.fakes.question import read_prompts
+from tests.fakes.scenario import Scenario
+from tests.fakes.startup import Command
+from tests.fakes.startup import die
+from tests.fakes.vllm_log import log
+from tests.fakes.wire import Connection
+from tests.fakes.wire import CutError
+from tests.fakes.wire import Request
+
+GONE_POLL_S: Final = 0.05
+STATISTICS_PERIOD_S: Final = 10.0
+ROUTES: Final = {
+    "/health": "GET",
+    "/version": "GET",
+    "/metrics": "GET",
+    "/v1/models": "GET",
+    "/v1/completions": "POST",
+    "/v1/chat/completions": "POST",
+    "/tokenize": "POST",
+    "/detokenize": "POST",
+    "/fake/requests": "GET",
+}
+
+
+class FakeEngine:
+    """A listening engine: answers requests the way its scenario says."""
+
+    def __init__(self, command: Command, scenario: Scenario) -> None:
+        self._command = command
+        self._scenario = scenario
+        self._stored = text.load_answers(scenario.answers_file)
+        self._slots = asyncio.Semaphore(scenario.slots)
+        self._metrics = Metrics(command.served_name, scenario.kv_cache_tokens)
+        self._generations = 0
+
+    async def handle_client(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        """Serve one connection until either side ends it."""
+        connection = Connection(reader, writer)
+        try:
+            while (request := await connection.read_request()) is not None:
+                await self._answer(connection, request)
+        except CutError:
+            pass  # the client has gone, or the scenario wants it cut off
+        finally:
+            await connection.close()
+
+    async def log_statistics(self) -> None:
+        """Print vLLM's throughput line every ten seconds, as long as something happens."""
+        seen = (0, 0)
+        while True:
+            await asyncio.sleep(STATISTICS_PERIOD_S)
+            now = (self._metrics.prompt_tokens, self._metrics.generation_tokens)
+            if now != seen:
+                rates = [(b - a) / STATISTICS_PERIOD_S for a, b in zip(seen, now, strict=True)]
+                log("APIServer", "loggers.py:335", self._metrics.render_log(*rates))
+            seen = now
+
+    async def _answer(self, connection: Connection, request: Request) -> None:
+        if request.path.startswith(("/v1", "/v2")) and not self._is_authorised(request):
+            await connection.send_json(401, {"error": "Unauthorized"})
+        elif request.path not in ROUTES:
+            await connection.send_json(404, {"detail": "Not Found"})
+        elif ROUTES[request.path] != request.method:
+            await connection.send_json(405, {"detail": "Method Not Allowed"})
+        elif request.method == "GET":
+            await self._answer_get(connection, request.path)
+        else:
+            try:
+                await self._answer_post(connection, request)
+            except ApiError as error:
+                await connection.send_json(error.status, error.body)
+
+    def _is_authorised(self, request: Request) -> bool:
+        if self._command.api_key is None:
+            return True
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        return scheme.lower() == "bearer" and hmac.compare_digest(
+            key.encode(), self._command.api_key.encode()
+        )
+
+    async def _answer_get(self, connection: Connection, path: str) -> None:
+        if path == "/health":
+            await connection.send(self._scenario.health_status)
+        elif path == "/metrics":
+            kind = "text/plain; version=0.0.4; charset=utf-8"
+            await connection.send(200, self._metrics.render().encode(), kind)
+        elif path == "/version":
+            await connection.send_json(200, {"version": self._scenario.version})
+        elif path == "/fake/requests":
+            await connection.send_json(200, self._metrics.dump_times())
+        else:
+            await connection.send_json(200, model_list(self._command))
+
+    async def _answer_post(self, connection: Connection, request: Request) -> None:
+        body = parse_body(request)
+        self._check_model(body)
+        if request.path == "/tokenize":
+            chat = "messages" in body
+            ids = read_prompts(body, chat=chat)[0][0]
+            limit = self._command.max_model_len
+            answer = {"count": len(ids), "max_model_len": limit, "tokens": ids, "token_strs": None}
+            await connection.send_json(200, answer)
+        elif request.path == "/detokenize":
+            await connection.send_json(200, {"prompt": text.decode(body.get("tokens", []))})
+        else:
+            await self._generate(connection, body, chat=request.path.endswith("chat/completions"))
+
+    def _check_model(self, body: dict[str, Any]) -> None:
+        name = body.get("model")
+        served = self._command.served_name
+        if name and name != served:
+            message = f"The model `{name}` does not exist. Valid aliases: {served}."
+            raise ApiError(404, message, "NotFoundError", "model")
+
+    async def _generate(self, connection: Connection, body: dict[str, Any], *, chat: bool) -> None:
+        self._play_request_faults()
+        check_sampling(body)
+        answers = [
+            plan_answer(
+                body,
+                prompt,
+                chat=chat,
+                max_model_len=self._command.max_model_len,
+                scenario=self._scenario,
+                stored=self._stored,
+            )
+            for prompt in read_prompts(body, chat=chat)
+        ]
+        reply = Reply(
+            id=f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4().hex[:16]}",
+            created=int(time.time()),
+            model=self._command.served_name,
+            fingerprint=f"vllm-{self._scenario.version}-fa4e0000",
+            chat=chat,
+            logprobs=logprob_count(body),
+            usage_error_tokens=self._scenario.usage_error_tokens,
+        )
+        async with self._slot(answers) as times:
+            if body.get("stream"):
+                usage = bool((body.get("stream_options") or {}).get("include_usage"))
+                await self._stream(connection, reply, answers, times, include_usage=usage)
+            else:
+                async for _ in self._steps(connection, answers, times):
+                    pass
+                await connection.send_json(200, reply.whole(answers))
+
+    def _play_request_faults(self) -> None:
+        self._generations += 1
+        scenario = self._scenario
+        limit = scenario.die_after_requests
+        if limit is not None and self._generations > limit:
+            die(scenario)
+        if scenario.error_every and self._generations % scenario.error_every == 0:
+            status = HTTPStatus(scenario.error_status)
+            raise ApiError(status, f"fault injected: {status.phrase}", status.phrase)
+
+    @contextlib.asynccontextmanager
+    async def _slot(self, answers: list[Answer]) -> AsyncIterator[RequestTimes]:
+        """Hold a place in the running batch; the counters follow."""
+        metrics = self._metrics
+        times = RequestTimes(received_s=time.monotonic())
+        metrics.times.append(times)
+        metrics.waiting += 1
+        try:
+            await self._slots.acquire()
+        finally:
+            metrics.waiting -= 1
+        tokens = sum(len(answer.prompt_ids) + len(answer.ids) for answer in answers)
+        metrics.running += 1
+        metrics.kv_tokens += tokens
+        metrics.prompt_tokens += sum(len(answer.prompt_ids) for answer in answers)
+        times.ended = "abort"
+        try:
+            yield times
+            times.ended = answers[0].finish_reason
+        finally:
+            metrics.finished[times.ended] += 1
+            if times.ended != "abort" or not self._scenario.leak_slots:
+                metrics.running -= 1
+                metrics.kv_tokens -= tokens
+                self._slots.release()
+
+    async def _stream(
+        self,
+        connection: Connection,
+        reply: Reply,
+        answers: list[Answer],
+        times: RequestTimes,
+        *,
+        include_usage: bool,
+    ) -> None:
+        await connection.start_events()
+        opened = False
+        async for step in self._steps(connection, answers, times):
+            if not opened and reply.chat:
+                await connection.send_event(reply.opening_chunk())
+            opened = True
+            if step == self._scenario.malformed_after_tokens:
+                await connection.send_event(b'{"id":"cmpl-broken","choices":[{"ind')
+            for index, answer in enumerate(answers):
+                if step < len(answer.ids):
+                    muted = self._scenario.drop_stream_text and step == len(answer.ids) - 1
+                    chunk = reply.chunk(answer, index, step, muted=muted, closing=not include_usage)
+                    await connection.send_event(chunk)
+        if include_usage:
+            await connection.send_event(reply.usage_chunk(answers))
+        await connection.end_events()
+
+    async def _steps(
+        self, connection: Connection, answers: list[Answer], times: RequestTimes
+    ) -> AsyncIterator[int]:
+        """Yield each decoding step at its own deadline, so that lateness never adds up."""
+        scenario = self._scenario
+        started_s = time.monotonic()
+        last = max(len(answer.ids) for answer in answers)
+        for step in range(last + 1):
+            if step == scenario.cut_after_tokens:
+                raise CutError
+            if step == scenario.stall_after_tokens:
+                await _sleep_until(float("inf"), connection)
+            if step < last:
+                due_s = started_s + scenario.ttft_s + step * scenario.itl_s
+                await _sleep_until(due_s, connection)
+                times.add_token(time.monotonic())
+                self._metrics.generation_tokens += sum(step < len(a.ids) for a in answers)
+                yield step
+
+
+async def _sleep_until(due_s: float, connection: Connection) -> None:
+    """Wait for a moment of the monotonic clock.
+
+    Raises:
+        CutError: the client went away meanwhile.
+    """
+    # Polled: a stream reader tells that its peer has gone by a flag alone.
+    while (left_s := due_s - time.monotonic()) > 0 and not connection.is_gone:  # noqa: ASYNC110
+        await asyncio.sleep(min(left_s, GONE_POLL_S))
+    await asyncio.sleep(0)
+    if connection.is_gone:
+        raise CutError

