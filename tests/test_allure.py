@@ -13,7 +13,7 @@ import attr
 import pytest
 from allure_commons import model2
 
-from hwval.allure import CATEGORIES
+from hwval.allure import categories
 from hwval.allure import write_allure
 from hwval.result import Run
 from hwval.summary import summarise
@@ -95,12 +95,12 @@ def test_statuses_follow_the_verdicts(out: Path) -> None:
 
 def test_each_message_falls_into_one_category(out: Path) -> None:
     """Every answer that is not plainly good has a family, and only one."""
-    assert json.loads((out / "categories.json").read_text()) == [dict(each) for each in CATEGORIES]
+    assert json.loads((out / "categories.json").read_text()) == categories()
     for result in results(out):
         message = result["statusDetails"].get("message")
         fitting = [
             rule["name"]
-            for rule in CATEGORIES
+            for rule in categories()
             if message is not None
             and result["status"] in rule["matchedStatuses"]
             and re.search(rule["messageRegex"], message)
@@ -137,7 +137,8 @@ def test_attachments_exist_and_the_log_is_the_log(out: Path) -> None:
     assert {(out / log).read_text() for log in logs} == {"a line of the log\n"}
     names = {each["name"] for result in results(out) for each in result["attachments"]}
     assert names == {
-        "details.txt", "engine-reproduce.sh", "engine.json", "engine.log", "measurements.json",
+        "details.txt", "engine-diagnosis.json", "engine-reproduce.sh", "engine.json", "engine.log",
+        "measurements.json",
     }  # fmt: skip
 
 
@@ -174,7 +175,63 @@ def test_a_known_issue_names_cause_evidence_remedy_and_link(out: Path) -> None:
     assert known["statusDetails"]["message"].startswith("KNOWN: context-length-exceeds-model: it")
     assert ".log:118): ValueError" in known["statusDetails"]["trace"]
     assert "What to do: Lower max-model-len" in known["statusDetails"]["trace"]
-    assert [link["url"] for link in known["links"]] == ["https://example.org/issues/7"]
+    assert [(link["type"], link["url"]) for link in known["links"]] == [
+        ("issue", "https://example.org/issues/7"),
+        ("link", "https://docs.example.org/len"),
+    ]
+
+
+def test_a_dead_engine_is_described_with_its_remedy(out: Path) -> None:
+    """The description has cause, evidence, remedy and the fingerprint to copy into a ledger."""
+    known = next(each for each in results(out) if each["statusDetails"].get("known"))
+    description = known["description"]
+
+    assert description.startswith("**context longer than the model allows** (context-length-")
+    assert "```text\nValueError: User-specified max_model_len" in description
+    assert "**What to do:** Lower max-model-len to 2048" in description
+    assert "Seen too: ipc-socket-failure" in description
+    assert "context-length-exceeds-model:c0ffee1234" in description
+    assert {each["description"] for each in results(out)} == {"", description}
+
+
+def test_the_diagnosis_is_attached(run: Run, out: Path) -> None:
+    """Programs get all of it, the rule and the secondary causes too."""
+    known = next(each for each in results(out) if each["statusDetails"].get("known"))
+    sources = {each["name"]: each["source"] for each in known["attachments"]}
+    attached = json.loads((out / sources["engine-diagnosis.json"]).read_text())
+
+    assert attached == next(engine.diagnosis for engine in run.engines if engine.diagnosis)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "cause", "category"),
+    [
+        (Outcome.FAIL, "out-of-memory-kv-cache", "Product failures: memory"),
+        (Outcome.FAIL, "unsupported-dtype", "Product failures: not supported here"),
+        (Outcome.FAIL, "unknown", "Product failures: cause not known"),
+        (Outcome.FAIL, "unknown-engine-argument", "Product failures: arguments and configuration"),
+        (Outcome.FAIL, "wrong-answer", "Product failures: answers of a live engine"),
+        (Outcome.FAIL, None, "Product failures: answers of a live engine"),
+        (Outcome.INFRA, "disk-full", "Lab failures"),
+        (Outcome.KNOWN, "unsupported-dtype", "Known issues"),
+    ],
+)
+@pytest.mark.parametrize("reason", ["", "two\nlines: unknown: "])
+def test_a_failure_is_sorted_by_the_family_of_its_cause(
+    run: Run, tmp_path: Path, *, outcome: Outcome, cause: str | None, category: str, reason: str
+) -> None:
+    """Whatever the reason says, exactly the family's category matches."""
+    answer = make_verdict(run.cells[0], "load/ready", outcome, reason, cause=cause)
+    cell = replace(run.cells[0], questions=("load/ready",))
+    write_allure(replace(run, cells=(cell,), verdicts=(answer,)), tmp_path / "out")
+    (result,) = results(tmp_path / "out")
+    message = result["statusDetails"]["message"]
+
+    assert [
+        rule["name"]
+        for rule in categories()
+        if result["status"] in rule["matchedStatuses"] and re.search(rule["messageRegex"], message)
+    ] == [category]
 
 
 def test_the_tree_is_hardware_image_model_and_configuration(out: Path) -> None:

@@ -78,10 +78,7 @@ def test_cause_of_the_lab_is_infra() -> None:
     verdict = verdict_of_diagnosis(diagnosis)
 
     assert (diagnosis.family, verdict.outcome) == ("lab", Outcome.INFRA)
-    assert (verdict.cause, verdict.reason) == (
-        "port-in-use",
-        "The port is taken by another process.",
-    )
+    assert (verdict.cause, verdict.reason) == ("port-in-use", diagnosis.summary)
 
 
 def test_cause_of_the_product_is_fail() -> None:

@@ -17,7 +17,17 @@ ROOT = Path(__file__).resolve().parents[1]
 # each other. `engine.base` is a room of its own: what the client and the engines share.
 ROWS = (
     ("errors", "clock", "units", "spelling", "cell", "verdict", "inert", "redaction"),
-    ("resources", "host", "diagnosis", "yamlfile", "result", "generate", "engine.base"),
+    (
+        "resources",
+        "host",
+        "planning",
+        "diagnosis",
+        "yamlfile",
+        "result",
+        "generate",
+        "engine.base",
+        "load",
+    ),
     ("yamlmodel", "synthetic", "summary", "judgement", "client"),
     ("catalogue", "engine", "signoff", "allure"),
     ("matrix", "table", "leftovers", "failure"),
@@ -36,12 +46,25 @@ DOORS = {
     "urllib3": {"hwval.engine.docker_errors"},
     "httpx": {"hwval.client"},
     "openai": {"hwval.client", "hwval.generate", "hwval.judgement"},
-    "time": {"hwval.clock", "hwval.engine.keeper"},  # the keeper runs alone, without hwval
+    "time": {
+        "hwval.clock",
+        "hwval.engine.keeper",  # runs alone, without hwval
+        "hwval.load.wire",  # asks for every read, where a detour would be measured
+    },
+    "uvloop": {"hwval.load.work"},
     "yaml": {"hwval.yamlfile", "hwval.diagnosis.rules"},
     "jinja2": {"hwval.signoff"},
-    "numpy": {"hwval.synthetic", "hwval.synthetic.weights"},
+    "numpy": {"hwval.load.summary", "hwval.synthetic", "hwval.synthetic.weights"},
     "psutil": {"hwval.engine.processes"},
-    "typer": {"hwval.cli"},
+    "typer": {
+        "hwval.cli",
+        "hwval.cli.cells",
+        "hwval.cli.common",
+        "hwval.cli.diagnose",
+        "hwval.cli.host",
+        "hwval.cli.load",
+        "hwval.cli.runs",
+    },
     "allure_commons": set[str](),
     "pytest": set[str](),
     "fixtures": set[str](),
@@ -50,7 +73,7 @@ DOORS = {
 }
 # Where variables of the environment are read; everything else is told by its caller.
 ENVIRONMENT_READERS = {
-    "hwval.cli",
+    "hwval.cli.common",
     "hwval.launch",
     "hwval.redaction",
     "hwval.engine.docker",

@@ -257,6 +257,19 @@ def test_ledgers_of_several_matrices_are_read_once(tmp_path: Path) -> None:
             "Too Long",
             "3: known_issues[0].fingerprint: 'Too Long' is no fingerprint; write a cause id, or",
         ),
+        (
+            "context-length-exceeds-model",
+            "unknown",
+            (
+                "3: known_issues[0].fingerprint: 'unknown' alone would forgive every failure whose "
+                "cause nobody knows; write the full fingerprint of this one, unknown:HASH, as the"
+            ),
+        ),
+        (
+            "context-length-exceeds-model",
+            "cause-not-in-log",
+            "3: known_issues[0].fingerprint: 'cause-not-in-log' alone would forgive every failure",
+        ),
         ("somebody", '""', "5: known_issues[0].owner: found '', expected some text"),
         ("known_issues", "issues", "1: unknown key 'issues'; did you mean 'known_issues'?"),
     ],
@@ -270,6 +283,20 @@ def test_mistake_is_told_with_its_line(tmp_path: Path, old: str, new: str, probl
         load_ledger(path)
 
     assert str(caught.value).startswith(f"{path}:{problem}")
+
+
+def test_riddle_is_known_by_its_full_fingerprint(tmp_path: Path) -> None:
+    """Another failure without a known cause is not forgiven with it."""
+    path = tmp_path / "ledger.yaml"
+    path.write_text(ENTRY.replace("context-length-exceeds-model", "unknown:a43e91dc4a"))
+    (entry,) = load_ledger(path).issues
+    this, other = (
+        Verdict(Outcome.FAIL, cause="unknown", fingerprint=f"unknown:{mark}")
+        for mark in ("a43e91dc4a", "0000000000")
+    )
+
+    assert entry.expects(this)
+    assert not entry.expects(other)
 
 
 def test_same_entry_twice_is_refused(tmp_path: Path) -> None:

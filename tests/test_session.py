@@ -25,6 +25,7 @@ from hwval.failure import StartFailed
 from hwval.host import Host
 from hwval.launch import LaunchSettings
 from hwval.launch import lease_for
+from hwval.launch import log_file_name
 from hwval.live import LiveEngine
 from hwval.matrix import Deadlines
 from hwval.placement import PlacedCell
@@ -34,7 +35,10 @@ from hwval.session import CellSession
 from tests.fakes.process import FakeEngineProcess
 
 HOST = Host("lab", "6.8", "x86_64", "3.12", "EPYC", (), (0, 1), 2**36)
-NO_DISK = "(EngineCore pid=7) ERROR 11-20 10:00:00 [core.py:1] OSError: [Errno 28] No space left"
+NO_DISK = (
+    "(EngineCore pid=7) ERROR 11-20 10:00:00 [core.py:1] OSError: [Errno 28] No space "
+    "left on device"
+)
 
 
 @dataclass
@@ -174,20 +178,17 @@ def test_failed_start_is_diagnosed_once_and_cleaned_up(script: Any) -> None:
     assert (record.ready, (record.diagnosis or {})["cause"]) == (False, "disk-full")
 
 
-def test_failure_reads_from_cause_to_log(script: Any) -> None:
-    """What a person reads first is why; then evidence, remedy, error and where to look."""
-    session, engine = script(NO_DISK, error=EngineExited("it died", exit_code=1))
-    with pytest.raises(StartFailed, match="The disk is full") as caught:
+def test_records_keep_the_whole_diagnosis(script: Any) -> None:
+    """What a report needs to explain a dead engine is in the journal, without the rules."""
+    session, _ = script(NO_DISK, error=EngineExited("it died", exit_code=1))
+    with pytest.raises(StartFailed) as caught:
         session.open("load/healthy")
+    (record,) = session.take_records()
+    found, kept = caught.value.failure.diagnosis, dict(record.diagnosis or {})
 
-    assert caught.value.failure.text().splitlines() == [
-        "disk-full: The disk is full.",
-        f"evidence, line 1: {NO_DISK}",
-        "remedy: Free space in the cache folder and where the container runtime keeps images.",
-        "seen: it died",
-        "no kernel log: not permitted",
-        f"log: {engine.log_path}",
-    ]
+    assert kept.pop("title") == "disk full or not writable"
+    assert kept.pop("rule") == found.rule
+    assert kept == found.to_json()
 
 
 @pytest.mark.parametrize(
@@ -209,6 +210,19 @@ def test_trouble_of_the_lab_is_named_by_its_type(script: Any, error: LabError, c
     found = caught.value.failure.diagnosis
 
     assert (found.cause, found.family, found.summary) == (cause, "lab", str(error))
+
+
+def test_autopsy_that_cannot_be_kept_hides_nothing(script: Any, settings: LaunchSettings) -> None:
+    """A full disk is what the log tells of, not an error of the harness."""
+    session, engine = script(NO_DISK, error=EngineExited("it died", exit_code=1))
+    name = f"{log_file_name(session.cell)}.autopsy.json"
+    (settings.run_dir / "logs" / name).mkdir()  # in the way
+    with pytest.raises(StartFailed) as caught:
+        session.open("load/healthy")
+
+    assert caught.value.failure.diagnosis.cause == "disk-full"
+    assert "the autopsy could not be kept" in caught.value.failure.text()
+    assert engine.asked == ["start", "autopsy", "close"]
 
 
 def test_trouble_before_there_is_an_engine_is_told_too(
@@ -273,6 +287,7 @@ def test_death_under_a_question_is_that_questions(script: Any) -> None:
 
     assert failure is not None
     assert (failure.question, failure.diagnosis.cause) == ("generate/batch", "disk-full")
+    assert (session.take_records()[-1].diagnosis or {})["cause"] == "disk-full"
     assert session.failure_of("generate/chat") is failure
     with pytest.raises(StartFailed):
         session.open("generate/chat")

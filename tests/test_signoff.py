@@ -83,7 +83,7 @@ def test_the_page_runs_and_fetches_nothing(page: Page) -> None:
     assert not {tag for tag, _ in page.elements} & active
     assert not [name for _, attrs in page.elements for name in attrs if name.startswith("on")]
     outside = [href for href in page.attributes("href") if not re.match(r"#cell-|logs/", href)]
-    assert set(outside) == {"https://example.org/issues/7"}
+    assert set(outside) == {"https://example.org/issues/7", "https://docs.example.org/len"}
 
 
 def test_hostile_text_is_shown_as_it_is(page: Page) -> None:
@@ -109,6 +109,9 @@ def test_cause_evidence_remedy_and_command_are_on_the_page(page: Page) -> None:
         "User-specified max_model_len (9999)",
         ".log:118",
         "Lower max-model-len to 2048",
+        "context longer than the model allows",
+        "context-length-exceeds-model:c0ffee1234",
+        "ipc-socket-failure",
         "vllm serve synthetic/llama",
         "131,072 tokens",
         "17.0 MiB",
@@ -166,6 +169,8 @@ def test_markdown_tells_what_did_not_pass(tmp_path: Path) -> None:
 
     assert "What to do: Lower max-model-len to 2048" in text
     assert "User-specified max_model_len (9999)" in text
+    assert "| ◆ KNOWN | 1 | context-length-exceeds-model | The context length asked" in text
+    assert "Fingerprint: context-length-exceeds-model:c0ffee1234" in text
     assert text.count("■ BLOCKED **load/identity, generate/completion") == 1
     assert "<script>" not in text
 

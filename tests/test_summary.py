@@ -111,6 +111,9 @@ def test_a_failed_start_explains_the_verdict_of_its_cause(tmp_path: Path) -> Non
     assert explanation is not None
     assert explanation.where == f"logs/{known.record.cell}.log:118"
     assert explanation.remedy.startswith("Lower max-model-len")
+    assert explanation.link == "https://docs.example.org/len"
+    assert explanation.title == "context longer than the model allows"
+    assert (explanation.family, explanation.secondary) == ("usage", ("ipc-socket-failure",))
     assert known.explain(known.answers[1]) is None
 
 
@@ -152,3 +155,49 @@ def test_questions_that_were_not_selected_are_told(tmp_path: Path) -> None:
     headline = summarise(replace(run, head=head)).headline
 
     assert f"Only {total - 1} of {total} questions were selected." in headline
+
+
+def test_cells_with_one_fingerprint_are_one_problem(tmp_path: Path) -> None:
+    """Forty failed cells with one cause read as one; another failure of that cause is another."""
+    cells = [make_cell(f"org/m-{number}") for number in range(40)]
+    marks = ["unknown:bbbb" if number == 39 else "unknown:aaaa" for number in range(40)]
+    answers = [
+        make_verdict(cell, "load/ready", Outcome.FAIL, "died", cause="unknown", fingerprint=mark)
+        for cell, mark in zip(cells, marks, strict=True)
+    ]
+    many, one = summarise(make_run(tmp_path, cells, [], answers)).problems
+
+    assert (many.fingerprint, len(many.cells), many.answer) == ("unknown:aaaa", 39, answers[0])
+    assert (one.fingerprint, len(one.cells), one.answer) == ("unknown:bbbb", 1, answers[39])
+
+
+def test_cell_with_two_failures_is_in_two_problems(tmp_path: Path) -> None:
+    """What is blocked behind them is no problem of its own."""
+    cell = make_cell(questions=QUESTIONS[:4])
+    outcomes = (Outcome.FAIL, Outcome.FAIL, Outcome.INFRA, Outcome.BLOCKED)
+    answers = [
+        make_verdict(cell, question, outcome, cause=f"c{number % 3}")
+        for number, (question, outcome) in enumerate(zip(QUESTIONS, outcomes, strict=False))
+    ]
+    problems = summarise(make_run(tmp_path, [cell], [], answers)).problems
+
+    assert [(each.outcome, each.cause) for each in problems] == [
+        (Outcome.FAIL, "c0"),
+        (Outcome.FAIL, "c1"),
+        (Outcome.INFRA, "c2"),
+    ]
+
+
+def test_problems_hold_every_cell_that_did_not_pass(tmp_path: Path) -> None:
+    """The worst stand first, those without an answer too; a death has its explanation."""
+    summary = summarise(all_outcomes(tmp_path))
+    problems = {each.outcome: each for each in summary.problems}
+
+    assert {id(cell) for each in summary.problems for cell in each.cells} == {
+        id(cell) for cell in summary.asked if not cell.outcome.is_good
+    }
+    assert [each.outcome for each in summary.problems] == [
+        Outcome.FAIL, Outcome.INFRA, Outcome.INCONCLUSIVE, Outcome.KNOWN, Outcome.NOT_RUN,
+    ]  # fmt: skip
+    assert problems[Outcome.KNOWN].explanation == problems[Outcome.KNOWN].cells[0].explanations[0]
+    assert problems[Outcome.NOT_RUN].answer is None

@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = {
     "hwval/py.typed",
-    "hwval/diagnosis/rules.yaml",
+    "hwval/diagnosis/rules/causes.yaml",
     "hwval/synthetic/text.txt",
     "hwval/data/matrices/smoke.yaml",
     "hwval/data/matrices/ledger.yaml",

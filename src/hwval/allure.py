@@ -24,11 +24,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field
 from datetime import datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from typing import Final
 
+from hwval.diagnosis.finding import LAB_FAMILY
+from hwval.diagnosis.rules import load_rules
 from hwval.inert import inside_link
+from hwval.inert import markdown
+from hwval.inert import markdown_code
 from hwval.inert import one_line
 from hwval.inert import visible
 from hwval.inert import web_link
@@ -36,10 +41,11 @@ from hwval.result import EngineRecord
 from hwval.result import Run
 from hwval.result import VerdictRecord
 from hwval.summary import CellSummary
+from hwval.summary import Explanation
 from hwval.summary import summarise
 from hwval.verdict import Outcome
 
-__all__ = ["CATEGORIES", "write_allure"]
+__all__ = ["categories", "write_allure"]
 
 _NAMESPACE: Final = uuid.UUID("6b1f4d5e-0d4b-5c62-9a53-7f1c2f1d9e10")
 _STATUS: Final[Mapping[Outcome, str]] = {
@@ -55,20 +61,53 @@ _STATUS: Final[Mapping[Outcome, str]] = {
 }
 _LEVELS: Final = ("parentSuite", "suite", "subSuite", "configuration")
 """Labels that make the tree; readers that know only the first three still show each result."""
-CATEGORIES: Final[tuple[Mapping[str, Any], ...]] = tuple(
-    {"name": name, "matchedStatuses": [_STATUS[word]], "messageRegex": rf"^{word}\b[\s\S]*"}
-    for name, word in (
-        ("Product failures", Outcome.FAIL),
-        ("Lab failures", Outcome.INFRA),
-        ("Inconclusive measurements", Outcome.INCONCLUSIVE),
-        ("Known issues", Outcome.KNOWN),
-        ("Fixed, but still in the ledger", Outcome.FIXED),
-        ("Blocked by an earlier failure", Outcome.BLOCKED),
-        ("Impossible on this hardware", Outcome.IMPOSSIBLE),
-        ("Not run", Outcome.NOT_RUN),
-    )
+_FAMILIES: Final[Mapping[str, str]] = {
+    "memory": "memory",
+    "support": "not supported here",
+    "model": "model files",
+    "usage": "arguments and configuration",
+    "kernel": "kernels, GPU calls and collectives",
+    "process": "image and processes",
+    "none": "cause not known",
+}
+_WORDS: Final = (
+    ("Product failures: answers of a live engine", Outcome.FAIL),
+    ("Lab failures", Outcome.INFRA),
+    ("Inconclusive measurements", Outcome.INCONCLUSIVE),
+    ("Known issues", Outcome.KNOWN),
+    ("Fixed, but still in the ledger", Outcome.FIXED),
+    ("Blocked by an earlier failure", Outcome.BLOCKED),
+    ("Impossible on this hardware", Outcome.IMPOSSIBLE),
+    ("Not run", Outcome.NOT_RUN),
 )
-"""Families of results. Every message begins with its verdict's word; that is what is matched."""
+
+
+def categories() -> list[dict[str, Any]]:
+    """Return the families of results, of which each result but a plain PASS has just one.
+
+    Every message begins with the verdict's word, and that of a failure goes on with the id of its
+    cause: this is what is matched. A FAIL is sorted by the family of its cause.
+    """
+    families: dict[str, list[str]] = {}
+    for cause in load_rules().causes.values():
+        if cause.family != LAB_FAMILY:  # whose verdict is INFRA
+            families.setdefault(cause.family, []).append(cause.id)
+    product = [
+        _category(f"Product failures: {_FAMILIES.get(name, name)}", Outcome.FAIL, _one_of(causes))
+        for name, causes in families.items()
+    ]
+    # Allure 2 gives a result all categories that match it.
+    rest = {Outcome.FAIL: f"(?!{_one_of(chain.from_iterable(families.values()))})"}
+    return [*product, *(_category(name, word, rest.get(word, r"\b")) for name, word in _WORDS)]
+
+
+def _one_of(causes: Iterable[str]) -> str:
+    return f": (?:{'|'.join(sorted(causes))})(?::|$)"
+
+
+def _category(name: str, word: Outcome, cause: str) -> dict[str, Any]:
+    regex = rf"^{word}{cause}[\s\S]*"
+    return {"name": name, "matchedStatuses": [_STATUS[word]], "messageRegex": regex}
 
 
 def write_allure(run: Run, out_dir: Path) -> None:
@@ -91,8 +130,9 @@ def write_allure(run: Run, out_dir: Path) -> None:
             writer.write_result(cell, answer, attempt=seen[answer.question])
     name = f"hwval {one_line(run.head.run_id)}"
     plugins = {"awesome": {"options": {"groupBy": _LEVELS}}}
-    config = {"name": name, "categories": {"rules": CATEGORIES}, "plugins": plugins}
-    writer.write_json("categories.json", CATEGORIES)
+    rules = categories()
+    config = {"name": name, "categories": {"rules": rules}, "plugins": plugins}
+    writer.write_json("categories.json", rules)
     writer.write_json("allurerc.json", config)
     writer.write_json("executor.json", {"name": "hwval", "type": "hwval", "buildName": name})
     lines = "".join(f"{_property(key)} = {_property(text)}\n" for key, text in _environment(run))
@@ -112,6 +152,8 @@ class _Writer:
         stop_ms = _ended_ms(self.run, answer)
         start_ms = stop_ms - round(max(answer.duration_s, 0.0) * 1000)
         name, url = self._uuid(identity), web_link(answer.link)
+        explanation = cell.explain(answer)
+        to = explanation.link if explanation else None
         result = {
             "uuid": name,
             "historyId": _digest(identity),
@@ -121,11 +163,15 @@ class _Writer:
             "titlePath": [one_line(each) for each in _hierarchy(cell)],
             "status": _STATUS[answer.outcome],
             "statusDetails": _details(cell, answer),
+            "description": _description(explanation, answer),
             "stage": "finished",
             "start": start_ms,
             "stop": stop_ms,
             "labels": list(_labels(self.run, cell, answer)),
-            "links": [{"type": "issue", "url": url, "name": url}] if url else [],
+            "links": [
+                *([{"type": "issue", "url": url, "name": url}] if url else []),
+                *([{"type": "link", "url": to, "name": to}] if to else []),
+            ],
             "parameters": _parameters(cell, answer),
             "steps": list(_steps(cell, answer, start_ms)),
             "attachments": list(self._attachments(cell, answer, identity)),
@@ -142,6 +188,8 @@ class _Writer:
         for number, engine in enumerate(cell.engines, 1):
             start = f"engine-{number}" if len(cell.engines) > 1 else "engine"
             yield from self._file(engine.log, f"{start}.log")
+            if engine.diagnosis:
+                yield self._text(answer.cell, f"{start}-diagnosis.json", _pretty(engine.diagnosis))
             yield from self._file(engine.autopsy, f"{start}-autopsy.json")
             yield self._text(answer.cell, f"{start}-reproduce.sh", engine.command)
             yield self._text(answer.cell, f"{start}.json", _pretty(_facts(engine)))
@@ -197,7 +245,7 @@ def _details(cell: CellSummary, answer: VerdictRecord) -> dict[str, Any]:
     if answer.outcome == Outcome.PASS and not answer.reason:
         return {}
     trace, explanation = [answer.details], cell.explain(answer)
-    if explanation:
+    if explanation and not answer.details:  # which else tell the same in full
         evidence = explanation.evidence or "none was recorded"
         trace += [explanation.summary, f"Evidence ({explanation.where}): {evidence}"]
         trace += [f"What to do: {explanation.remedy}"] if explanation.remedy else []
@@ -208,6 +256,26 @@ def _details(cell: CellSummary, answer: VerdictRecord) -> dict[str, Any]:
         "message": ": ".join(visible(part) for part in parts if part),
         "trace": "\n".join(visible(part) for part in trace if part),
     }
+
+
+def _description(explanation: Explanation | None, answer: VerdictRecord) -> str:
+    """Return what is wrong and what to do, as Markdown that shows text of logs and does nothing."""
+    if explanation is None:
+        return ""
+    title = explanation.title or explanation.cause
+    parts = [
+        f"**{markdown(title)}** ({markdown(explanation.cause)})",
+        markdown(explanation.summary),
+    ]
+    if explanation.evidence:
+        parts += [f"Evidence ({markdown(explanation.where)}):", markdown_code(explanation.evidence)]
+    if explanation.remedy:
+        parts.append(f"**What to do:** {markdown(explanation.remedy)}")
+    if explanation.secondary:
+        parts.append(f"Seen too: {markdown(', '.join(explanation.secondary))}")
+    if answer.fingerprint:
+        parts.append(f"Fingerprint for the ledger: {markdown(answer.fingerprint)}")
+    return "\n\n".join(filter(None, parts))
 
 
 def _hierarchy(cell: CellSummary) -> tuple[str, str, str, str]:
@@ -224,6 +292,7 @@ def _labels(run: Run, cell: CellSummary, answer: VerdictRecord) -> Iterator[dict
         ("story", cell.record.hardware),
         ("tag", suite),
         ("tag", answer.outcome.value),
+        ("tag", answer.cause or ""),
         ("framework", "hwval"),
         ("host", str(run.head.host.get("hostname", ""))),
     ):

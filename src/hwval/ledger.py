@@ -31,6 +31,8 @@ __all__ = ["KnownIssue", "Ledger", "load_ledger", "load_ledgers"]
 
 _QUESTION: Final = re.compile(r"[a-z0-9_]+/[a-z0-9_]+")
 _FINGERPRINT: Final = re.compile(r"[a-z0-9][a-z0-9-]*(:[A-Za-z0-9_.-]+)?")
+_SAYS_TOO_LITTLE: Final = frozenset({"unknown", "cause-not-in-log"})
+"""Causes that are no causes: an entry for one of them would forgive every riddle to come."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,9 @@ class KnownIssue:
     Attributes:
         cells: Globs over cell ids; one that matches suffices.
         question: The question that fails, ``load/healthy``.
-        fingerprint: Id of the root cause, or the full fingerprint of the failure.
+        fingerprint: Id of the root cause (any failure of that cause), or the full fingerprint of
+            the failure, ``cause:hash`` (this failure alone: cause, rule and the values that tell
+            it from others of its kind).
         reason: Why it fails, for people.
         owner: Who watches it.
         expires: Last day on which it counts.
@@ -157,6 +161,11 @@ def _check_question(text: str) -> str:
 def _check_fingerprint(text: str) -> str:
     if not _FINGERPRINT.fullmatch(text):
         raise ValueError(f"{text!r} is no fingerprint; write a cause id, or CAUSE:HASH")
+    if text in _SAYS_TOO_LITTLE:
+        raise ValueError(
+            f"{text!r} alone would forgive every failure whose cause nobody knows; write the full "
+            f"fingerprint of this one, {text}:HASH, as the sign-off shows it"
+        )
     return text
 
 

@@ -5,6 +5,9 @@ run planned stands at its head, so that a reader sees what is missing.
 
 Format history:
     1: the first.
+
+A record's own fields change only with a new number. What stands inside ``numbers``, ``host`` and
+``diagnosis`` may grow without one: a reader takes the keys that it knows, and lives without them.
 """
 
 from __future__ import annotations
@@ -117,7 +120,9 @@ class EngineRecord:
         image_digest: Content id of the container image; None where there is none.
         phases_s: Start-up phase -> seconds, in order.
         numbers: Other measurements; units stand in the names (``kv_cache_tokens``).
-        diagnosis: Root cause of a failed start, as ``hwval diagnose --json`` prints it.
+        diagnosis: Root cause of a failed start or of a death under a question, as
+            ``hwval diagnose --json`` prints it, and ``title`` (the cause in a few words) and
+            ``rule`` (the rule that decided, null where none did).
         log: Log file, relative to the run's folder.
         autopsy: File with what a failed engine left, relative to the run's folder.
     """
@@ -147,7 +152,8 @@ class VerdictRecord:
         outcome: The verdict's word.
         reason: One sentence; empty for a plain PASS.
         cause: Root cause id, None without one.
-        fingerprint: Identity of the failure, None without one.
+        fingerprint: Identity of the failure, ``cause:hash``, as a ledger names it; None without
+            one.
         blocked_by: Question that failed before, None otherwise.
         link: Where the ledger points to, None otherwise.
         duration_s: Seconds that the question took, without the engine's start.

@@ -187,8 +187,14 @@ class CellSession:
         diagnosis = explain(error, autopsy)
         self._failure = Failure(question, error, diagnosis, log_path, autopsy)
         self._live = None
-        kept = self._keep(autopsy) if autopsy is not None and log_path is not None else None
-        self._records.append(self._record(ready=False, diagnosis=diagnosis.to_json(), autopsy=kept))
+        kept = None
+        if autopsy is not None and log_path is not None:
+            try:
+                kept = self._keep(autopsy)
+            except OSError as trouble:  # on a full disk, for one: the diagnosis says so
+                error.add_note(f"the autopsy could not be kept: {trouble}")
+        found = self._failure.to_json()
+        self._records.append(self._record(ready=False, diagnosis=found, autopsy=kept))
         try:
             self.close()
         except HwvalError as trouble:  # the failure itself is what must be told

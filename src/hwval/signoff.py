@@ -31,7 +31,7 @@ from hwval.summary import summarise
 from hwval.units import format_bytes
 from hwval.units import format_duration_s
 from hwval.verdict import Outcome
-from hwval.verdict import worst_outcome
+from hwval.verdict import severity
 
 __all__ = [
     "SIGNS",
@@ -58,13 +58,8 @@ SIGNS: Final[Mapping[Outcome, str]] = {
 }
 """Sign of each word, so that it is told apart without colour and at a glance."""
 
-_RANK: Final = {
-    each: sum(worst_outcome((each, other)) != each for other in Outcome) for each in Outcome
-}
-"""How many outcomes are worse: 0 is what to look at first."""
-
 _SHOWN_CELLS: Final = 20
-"""Cells named for one cause in the overview; the rest is counted."""
+"""Cells named for one problem in the overview; the rest is counted."""
 
 
 class Bar(NamedTuple):
@@ -74,15 +69,6 @@ class Bar(NamedTuple):
     text: str
     left: float
     width: float
-
-
-class Cause(NamedTuple):
-    """Cells that came to the same thing for the same reason."""
-
-    outcome: Outcome
-    cause: str
-    cells: list[CellSummary]
-    rest: int
 
 
 def render_html(summary: Summary) -> str:
@@ -190,12 +176,13 @@ def _render(template: str, summary: Summary, finalize: Any) -> str:
         web_link=inert.web_link,
         names=lambda answers: ", ".join(answer.question for answer in answers),
         rows=_rows,
+        shown_cells=_SHOWN_CELLS,
     )
     groups: defaultdict[tuple[str, str], list[CellSummary]] = defaultdict(list)
     for cell in summary.asked:
         groups[cell.record.hardware, cell.record.image].append(cell)
     return environment.get_template(template).render(
-        summary=summary, run=summary.run, groups=groups, causes=_causes(summary.asked)
+        summary=summary, run=summary.run, groups=groups, problems=summary.problems
     )
 
 
@@ -228,20 +215,7 @@ def _rows(cell: CellSummary) -> Iterable[list[VerdictRecord]]:
         said = (each.outcome, each.cause, each.reason, each.blocked_by, each.link)
         has_own = each.numbers or each.details or each.fingerprint
         groups.setdefault(number if has_own else said, []).append(each)
-    return sorted(groups.values(), key=lambda group: _RANK[group[0].outcome])
-
-
-def _causes(cells: Iterable[CellSummary]) -> list[Cause]:
-    groups: defaultdict[tuple[Outcome, str], list[CellSummary]] = defaultdict(list)
-    for cell in cells:
-        if not cell.outcome.is_good:
-            groups[cell.outcome, cell.cause].append(cell)
-    return [
-        Cause(outcome, cause, found[:_SHOWN_CELLS], len(found[_SHOWN_CELLS:]))
-        for (outcome, cause), found in sorted(
-            groups.items(), key=lambda item: (_RANK[item[0][0]], -len(item[1]))
-        )
-    ]
+    return sorted(groups.values(), key=lambda group: severity(group[0].outcome))
 
 
 def _count(number: int, noun: str) -> str:

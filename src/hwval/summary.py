@@ -14,49 +14,69 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from hwval.inert import web_link
 from hwval.result import CellRecord
 from hwval.result import EngineRecord
 from hwval.result import Run
 from hwval.result import VerdictRecord
 from hwval.verdict import NOT_APPLICABLE
 from hwval.verdict import Outcome
+from hwval.verdict import severity
 from hwval.verdict import worst_outcome
 
 __all__ = [
     "CellSummary",
     "Explanation",
+    "Problem",
     "Summary",
     "format_counts",
     "summarise",
 ]
 
+_Key = tuple[Outcome, str, str]
+"""Outcome, cause or reason, and fingerprint: what tells one problem from another."""
 _Record = TypeVar("_Record", EngineRecord, VerdictRecord)
+_OF_THEIR_OWN = frozenset({Outcome.FAIL, Outcome.INFRA, Outcome.INCONCLUSIVE, Outcome.KNOWN})
+"""Outcomes that a question comes to by itself; others follow from something else."""
 
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Root cause of one failed engine start, as far as the log gave it away.
+    """Root cause of one dead engine, as far as its log and its end gave it away.
 
     Attributes:
         cause: Id of the cause.
+        family: Family of the cause; empty in old records.
+        title: The cause in a few words; empty in old records.
         summary: What it means, one sentence; may be empty.
         evidence: The causal line of the log; empty if there is none.
         line: Its number in the log, from 1; None if it is not known.
         log: Log file, relative to the run's folder; None if there is none.
         remedy: What to do; may be empty.
+        fingerprint: Identity of the failure, as a ledger names it; empty in old records.
+        secondary: Ids of causes that are seen too.
     """
 
     cause: str
+    family: str
+    title: str
     summary: str
     evidence: str
     line: int | None
     log: str | None
     remedy: str
+    fingerprint: str
+    secondary: tuple[str, ...]
 
     @property
     def where(self) -> str:
         """``file:line`` of the evidence, as much of it as is known."""
         return ":".join(str(part) for part in (self.log, self.line) if part is not None)
+
+    @property
+    def link(self) -> str | None:
+        """The documentation that the remedy ends with, None if it names none."""
+        return web_link(self.remedy.rpartition(" See ")[2])
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +136,27 @@ class CellSummary:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing that went wrong, in however many cells.
+
+    Attributes:
+        outcome: What it makes of them.
+        cause: Id of the cause, or the reason of those without one.
+        fingerprint: Identity of the failure; empty for what is no failure.
+        cells: The cells that have it, in their order.
+        answer: The first question that came to it; None where none did by itself.
+        explanation: The root cause of its engine's death; None where that lived.
+    """
+
+    outcome: Outcome
+    cause: str
+    fingerprint: str
+    cells: tuple[CellSummary, ...]
+    answer: VerdictRecord | None
+    explanation: Explanation | None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """A whole run.
 
@@ -153,6 +194,29 @@ class Summary:
             if not cell.record.selected and not cell.answers:
                 groups[cell.outcome, " ".join(cell.reasons)].append(cell)
         return {key: tuple(cells) for key, cells in groups.items()}
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What did not pass: one problem for each failure, the worst and most frequent first.
+
+        Cells share a problem if they failed with one fingerprint; a cell with two failures is in
+        two problems. A cell without any failure is there by what it came to.
+        """
+        groups: defaultdict[_Key, list[tuple[CellSummary, VerdictRecord | None]]]
+        groups = defaultdict(list)
+        for cell in self.asked:
+            for key, answer in _failures(cell).items():
+                groups[key].append((cell, answer))
+        problems = [
+            Problem(
+                *key,
+                cells=tuple(cell for cell, _ in found),
+                answer=found[0][1],
+                explanation=found[0][0].explain(found[0][1]) if found[0][1] else None,
+            )
+            for key, found in groups.items()
+        ]
+        return tuple(sorted(problems, key=lambda each: (severity(each.outcome), -len(each.cells))))
 
     @property
     def headline(self) -> str:
@@ -268,6 +332,18 @@ def _missing(
     )
 
 
+def _failures(cell: CellSummary) -> Mapping[_Key, VerdictRecord | None]:
+    """Return what went wrong in a cell, each failure with the first answer that has it."""
+    failures: dict[_Key, VerdictRecord | None] = {}
+    if cell.outcome.is_good:
+        return failures
+    for answer in cell.answers:
+        if answer.outcome in _OF_THEIR_OWN:
+            key = (answer.outcome, answer.cause or answer.reason, answer.fingerprint or "")
+            failures.setdefault(key, answer)
+    return failures or {(cell.outcome, cell.cause, ""): None}
+
+
 def _explain(engine: EngineRecord) -> Explanation | None:
     diagnosis = engine.diagnosis or {}
     if not diagnosis.get("cause"):
@@ -276,9 +352,13 @@ def _explain(engine: EngineRecord) -> Explanation | None:
     evidence = evidence if isinstance(evidence, Mapping) else {}
     return Explanation(
         cause=str(diagnosis["cause"]),
+        family=str(diagnosis.get("family") or ""),
+        title=str(diagnosis.get("title") or ""),
         summary=str(diagnosis.get("summary") or ""),
         evidence=str(evidence.get("text") or ""),
         line=evidence.get("line"),
         log=engine.log,
         remedy=str(diagnosis.get("remedy") or ""),
+        fingerprint=str(diagnosis.get("fingerprint") or ""),
+        secondary=tuple(str(each) for each in diagnosis.get("secondary") or ()),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-__all__ = ["NOT_APPLICABLE", "Outcome", "Verdict", "worst_outcome"]
+__all__ = ["NOT_APPLICABLE", "Outcome", "Verdict", "severity", "worst_outcome"]
 
 
 NOT_APPLICABLE: Final = "not-applicable"
@@ -85,6 +85,11 @@ class Verdict:
     link: str | None = None
 
 
+def severity(outcome: Outcome) -> int:
+    """Return how many outcomes are worse: 0 is what a release manager must look at first."""
+    return _SEVERITY.index(outcome)
+
+
 def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:
     """Return what a cell (or a run) comes to: the outcome to look at first.
 
@@ -97,4 +102,4 @@ def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:
         >>> worst_outcome([])
         <Outcome.NOT_RUN: 'NOT RUN'>
     """
-    return min(outcomes, key=_SEVERITY.index, default=Outcome.NOT_RUN)
+    return min(outcomes, key=severity, default=Outcome.NOT_RUN)

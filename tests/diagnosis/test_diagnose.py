@@ -19,6 +19,7 @@ CONTEXT = (
 )
 NO_MODEL = "OSError: org/x is not a local folder and is not a valid model identifier"
 NO_DISK = "OSError: [Errno 28] No space left on device"
+NO_CACHE = "ValueError: No available memory for the cache blocks. Try increasing it."
 GENERIC = (
     "RuntimeError: Engine core initialization failed. See root cause above. Failed core proc(s): {}"
 )
@@ -28,16 +29,29 @@ def cause_of(*lines: str, **known: object) -> str | None:
     return diagnose(lines, Circumstances(**known)).cause  # type: ignore[arg-type] # test's own
 
 
-def test_specific_sign_wins_over_a_general_one() -> None:
-    """A missing model often follows from something else; the higher rank wins anywhere."""
-    assert cause_of(NO_MODEL, NO_DISK) == "disk-full"
-    assert cause_of(NO_DISK, NO_MODEL) == "disk-full"
+def test_specific_sign_wins_over_a_symptom() -> None:
+    """A collective that lost its peer follows from something else, wherever its line stands."""
+    lost = "RuntimeError: NCCL error: unhandled system error (run with NCCL_DEBUG=INFO)"
+
+    assert cause_of(lost, NO_DISK) == "disk-full"
+    assert cause_of(NO_DISK, lost) == "disk-full"
+    assert cause_of(lost) == "nccl-rccl-failure"
 
 
-def test_first_causal_line_wins_within_a_rank() -> None:
-    """What came first caused the rest."""
-    assert cause_of(HELLO, CONTEXT, NO_DISK) == "context-length-exceeds-model"
-    assert cause_of(HELLO, NO_DISK, CONTEXT) == "disk-full"
+def test_unknown_error_before_a_symptom_is_not_explained_by_it() -> None:
+    """`unknown` with the right line is worth more than a wrong name."""
+    lost = "RuntimeError: NCCL error: unhandled system error (run with NCCL_DEBUG=INFO)"
+    found = diagnose(["FooError: bar", lost])
+
+    assert (found.cause, found.secondary) == ("unknown", ())
+    assert found.evidence == Evidence(1, "FooError: bar")
+
+
+def test_first_causal_line_wins_within_a_tier() -> None:
+    """What came first caused the rest; the rest is told too."""
+    assert cause_of(HELLO, CONTEXT, NO_CACHE) == "context-length-exceeds-model"
+    assert cause_of(HELLO, NO_CACHE, CONTEXT) == "out-of-memory-kv-cache"
+    assert diagnose([NO_CACHE, CONTEXT]).secondary == ("context-length-exceeds-model",)
 
 
 def test_wrapper_is_not_the_cause() -> None:
@@ -74,10 +88,106 @@ def test_kernel_kill_wins_over_what_the_log_says() -> None:
 
 @pytest.mark.parametrize("code", [137, -9])
 def test_signal_nine_without_the_flag_is_not_called_memory(code: int) -> None:
-    """Somebody killed it; nobody knows that memory was the reason."""
-    found = diagnose([HELLO], Circumstances(exit_code=code))
+    """The runtime says that memory was not the reason: somebody killed it."""
+    found = diagnose([HELLO], Circumstances(exit_code=code, oom_killed=False))
 
     assert (found.cause, found.family) == ("terminated-by-signal", "lab")
+
+
+@pytest.mark.parametrize("code", [137, -9])
+def test_signal_nine_where_nobody_knows_is_memory_with_a_doubt(code: int) -> None:
+    """Nearly always it was; the summary says what would prove it."""
+    found = diagnose([HELLO], Circumstances(exit_code=code))
+
+    assert found.cause == "host-oom-killed"
+    assert "would prove it" in found.summary
+
+
+@pytest.mark.parametrize(
+    ("code", "cause"),
+    [(143, "terminated-by-signal"), (-15, "terminated-by-signal"), (130, "terminated-by-signal"),
+     (127, "image-command-missing"), (126, "image-command-missing"),
+     (135, "shared-memory-too-small"), (1, "cause-not-in-log")],
+)  # fmt: skip
+def test_exit_code_speaks_where_the_log_does_not(code: int, cause: str) -> None:
+    """What the end of a process says by itself."""
+    assert cause_of(HELLO, exit_code=code) == cause
+    assert cause_of(HELLO, NO_DISK, exit_code=code) == "disk-full"
+
+
+def test_kernel_log_names_an_oom_kill() -> None:
+    """Its line is not one of the engine's log: no evidence line, but the cause."""
+    kill = "Out of memory: Killed process 4711 (VLLM::EngineCor) total-vm:99kB, anon-rss:98kB"
+    found = diagnose([HELLO], Circumstances(kernel_log=("usb 1-1: new device", kill)))
+
+    assert (found.cause, found.evidence) == ("host-oom-killed", None)
+
+
+def test_runtime_error_that_the_log_repeats_has_a_line() -> None:
+    """`docker run` says on its standard error what `docker inspect` keeps."""
+    said = 'could not select device driver "" with capabilities: [[gpu]]'
+
+    assert diagnose([], Circumstances(runtime_error=said)).evidence is None
+    found = diagnose([HELLO, f"docker: Error: {said}."], Circumstances(runtime_error=said))
+    assert found.cause == "gpu-not-visible"
+    assert found.evidence is not None
+    assert found.evidence.line == 2
+
+
+def test_server_that_works_is_healthy() -> None:
+    """Errors of single requests, or before it was up, did not stop it."""
+    ready = "(APIServer pid=9) INFO:     Application startup complete."
+    failed = "(APIServer pid=9) ERROR 11-20 10:00:01 [serving.py:9] ValueError: too long"
+
+    assert cause_of(HELLO, ready) is None
+    assert cause_of(HELLO, NO_DISK, ready) is None
+    assert cause_of(HELLO, ready, failed) is None
+    assert cause_of(HELLO, ready, failed, "INFO:     Shutting down") is None
+    assert cause_of(HELLO, ready, failed, exit_code=1) == "unknown"
+
+
+def test_server_that_died_at_work_is_not() -> None:
+    """What came after it was up is the cause, not what it survived at its start."""
+    ready = "(APIServer pid=9) INFO:     Application startup complete."
+    dead = "ERROR 11-20 10:00:02 [core.py:9] EngineCore encountered a fatal error."
+
+    assert cause_of(NO_CACHE, ready, dead, CONTEXT, GENERIC) == "context-length-exceeds-model"
+    assert cause_of(HELLO, ready, dead, "FooError: bar") == "unknown"
+    boot = "INFO:     Started server process [7]"
+    assert cause_of(HELLO, ready, dead, NO_CACHE, HELLO, boot, ready) is None
+    assert cause_of(HELLO, dead, NO_CACHE, ready) == "out-of-memory-kv-cache"
+
+
+def test_script_that_did_its_work_is_healthy() -> None:
+    """An offline run has no server to come up."""
+    assert cause_of(HELLO, "Throughput: 2.28 tokens/s") is None
+    assert cause_of(HELLO, "Throughput: 2.28 tokens/s", "FooError: bar") == "unknown"
+
+
+def test_log_that_just_stops_names_no_cause() -> None:
+    """Neither an error nor a sign of life."""
+    assert cause_of(HELLO) == "cause-not-in-log"
+    assert cause_of() == "cause-not-in-log"
+
+
+def test_fingerprint_is_the_same_for_the_same_failure() -> None:
+    """Processes, times, addresses, paths, lines and numbers of a run do not matter."""
+    one = diagnose(
+        [
+            HELLO,
+            "(EngineCore pid=3) ERROR 11-20 10:00:01 [core.py:9] FooError: at 0x7f1 in /a/b/c.py:7",
+        ]
+    )
+    two = diagnose(
+        ["(Core_DP0 pid=77) ERROR 01-02 23:59:59 [core.py:812] FooError: at 0xf in /x/y.py:9"]
+    )
+    other = diagnose(["BarError: at 0x7f1"])
+
+    assert one.fingerprint == two.fingerprint != other.fingerprint
+    assert (
+        diagnose([CONTEXT]).fingerprint
+        == diagnose([HELLO, CONTEXT.replace("9", "4096")]).fingerprint
+    )
 
 
 def test_error_in_the_log_wins_over_the_exit_code() -> None:
@@ -100,6 +210,31 @@ def test_silent_death_says_that_the_log_does_not_tell(code: int | None, word: st
     assert f"(exit code {word})" in found.summary
 
 
+def test_silent_deaths_are_told_apart_by_their_exit() -> None:
+    """One ledger entry does not forgive them all; a shell's 139 is a signal 11."""
+    one, other, crash = (
+        diagnose([HELLO], Circumstances(exit_code=code)).fingerprint for code in (1, 139, -11)
+    )
+
+    assert one != other == crash
+
+
+def test_kernel_speaks_after_the_log() -> None:
+    """Its OOM kill may be of somebody else's process."""
+    kill = "Out of memory: Killed process 4711 (python3) total-vm:99kB, anon-rss:98kB"
+
+    assert cause_of(HELLO, CONTEXT, kernel_log=(kill,)) == "context-length-exceeds-model"
+    assert cause_of(HELLO, GENERIC, kernel_log=(kill,)) == "host-oom-killed"
+
+
+def test_server_that_was_stopped_before_it_failed() -> None:
+    """Its shutdown breaks what depends on it; the signal came first."""
+    signal = "(EngineCore pid=3) INFO 11-20 10:00:01 [core.py:9] EngineCore received signal=SIGTERM"
+    dead = "ERROR 11-20 10:00:02 [async_llm.py:9] vllm.v1.engine.exceptions.EngineDeadError: x"
+
+    assert cause_of(HELLO, signal, dead) == "terminated-by-signal"
+
+
 def test_healthy_engine_has_no_cause() -> None:
     """Whatever its log says, an engine that did not fail has nothing to diagnose."""
     found = diagnose([CONTEXT], Circumstances(failed=False))
@@ -109,7 +244,10 @@ def test_healthy_engine_has_no_cause() -> None:
 
 def test_summary_and_remedy_carry_the_numbers_of_the_case() -> None:
     """A person reads what was asked and what is allowed."""
-    assert diagnose([CONTEXT]).summary == "max-model-len 9 is more than the model allows (8)."
+    found = diagnose([CONTEXT])
+
+    assert "9" in found.summary
+    assert "8" in found.remedy
 
 
 def test_diagnosis_is_plain_data() -> None:
@@ -134,7 +272,9 @@ def test_long_line_is_cut() -> None:
         exit_code=st.none() | st.integers(-64, 255),
         oom_killed=st.booleans(),
         timed_out=st.booleans(),
-        failed=st.booleans(),
+        failed=st.none() | st.booleans(),
+        runtime_error=st.text(max_size=80),
+        kernel_log=st.lists(st.text(max_size=80), max_size=3).map(tuple),
     ),
 )
 def test_any_text_gets_an_answer(lines: list[str], known: Circumstances) -> None:
@@ -143,6 +283,8 @@ def test_any_text_gets_an_answer(lines: list[str], known: Circumstances) -> None
 
     assert isinstance(found, Diagnosis)
     assert found == diagnose(lines, known)
-    assert (found.cause is None) == (not known.failed)
-    assert found.evidence is None or 1 <= found.evidence.line <= len(lines)
+    assert known.failed is None or (found.cause is None) == (not known.failed)
+    assert found.evidence is None or 1 <= found.evidence.line <= sum(
+        line.count("\n") + 1 for line in lines
+    )
     json.dumps(found.to_json())

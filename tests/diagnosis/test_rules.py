@@ -1,140 +1,114 @@
-"""Each rule knows the line it was written for, in vLLM's form."""
+"""Every rule is data with a log of its own, and says what it saw in numbers."""
 
 from __future__ import annotations
 
-import re
-from string import Formatter
+import ast
+from pathlib import Path
+from typing import Any
+from typing import NamedTuple
 
 import pytest
+import yaml
 
-from hwval.diagnosis import diagnose
+from hwval.diagnosis import Circumstances
+from hwval.diagnosis import diagnose_file
 from hwval.diagnosis.rules import Rule
 from hwval.diagnosis.rules import load_rules
+from hwval.diagnosis.template import variables_of
 
-# cause -> lines that show it, as vLLM 0.32.0 (or what it calls) prints them, names made up.
-# The number is the pattern of the rule that the line stands for.
-LINES = {
-    "context-length-exceeds-model": [
-        (0, (
-            "  Value error, User-specified max_model_len (9000) is greater than the derived "
-            "max_model_len (max_position_embeddings=2048.0 or model_max_length=None in model's "
-            "config.json)."
-        )),
-    ],
-    "unsupported-quantization": [
-        (0, "ValueError: bitsandbytes quantization is currently not supported in cpu."),
-        (1, (
-            "ValueError: The quantization method gguf is not supported for the current "
-            "GPU. Minimum capability: 80. Current capability: 75."
-        )),
-        (2, "ValueError: Failed to find a kernel that can implement the WNA16 linear layer."),
-        (3, "ValueError: Unknown quantization method: q9. Must be one of ['awq', 'fp8']."),
-        (4, (
-            "RuntimeError: _C::static_scaled_fp8_quant() expected at most 0 argument(s) but "
-            "received 3 argument(s)."
-        )),
-    ],
-    "unsupported-dtype": [
-        (0, (
-            "  Value error, The model type 'gemma3_text' does not support float16. Reason: "
-            "Numerical instability."
-        )),
-        (1, (
-            "ValueError: Bfloat16 is only supported on GPUs with compute capability of at least "
-            "8.0. Your Tesla T4 GPU has compute capability 7.5."
-        )),
-    ],
-    "unknown-engine-argument": [
-        (0, "vllm: error: unrecognized arguments: --no-such-flag 1"),
-        (1, "vllm serve: error: argument --max-model-len: invalid human_readable_int value: 'x'"),
-    ],
-    "out-of-memory-kv-cache": [
-        (0, (
-            "ValueError: To serve at least one request with the model's max seq len (131072), "
-            "(16.00 GiB KV cache is needed, which is larger than the available KV cache memory "
-            "(3.81 GiB)."
-        )),
-        (1, (
-            "ValueError: No available memory for the cache blocks. Try increasing "
-            "`gpu_memory_utilization` when initializing the engine."
-        )),
-    ],
-    "gated-or-missing-model": [
-        (0, "huggingface_hub.errors.HFValidationError: Repo id must be in the form 'repo_name'"),
-        (1, "huggingface_hub.errors.RepositoryNotFoundError: 401 Client Error."),
-    ],
-    "port-in-use": [
-        (0, "OSError: [Errno 98] Address already in use"),
-        (1, "RuntimeError: bind to 127.0.0.1:8000: address already in use"),
-    ],
-    "disk-full": [
-        (0, "OSError: [Errno 28] No space left on device: '/cache/huggingface/blob'"),
-    ],
-    "kernel-compile-failure": [
-        (0, (
-            "torch._inductor.exc.InductorError: InvalidCxxCompiler: No working C++ compiler found "
-            "in torch._inductor.config.cpp.cxx: (None, 'g++')"
-        )),
-    ],
-}  # fmt: skip
-PREFIXES = (
-    "",
-    "(EngineCore pid=231) ERROR 11-20 10:00:01 [core.py:1105] ",
-    "\x1b[0;36m(APIServer pid=17)\x1b[0;0m ",
-)
+LOGS = Path(__file__).parent / "logs" / "rules"
 
 
-def rule_of(cause: str) -> Rule:
-    (rule,) = (rule for rule in load_rules() if rule.cause == cause)
-    return rule
+class Case(NamedTuple):
+    """A log that was written for a rule, and what is to be said of it."""
+
+    rule: str
+    log: Path
+    expected: dict[str, Any]
 
 
-def test_every_rule_has_a_line_for_each_pattern() -> None:
-    """A pattern that nobody has seen match is a guess."""
-    patterns = {
-        (rule.cause, number) for rule in load_rules() for number in range(len(rule.patterns))
-    }
-
-    assert {(cause, number) for cause, lines in LINES.items() for number, _ in lines} == patterns
-
-
-@pytest.mark.parametrize("prefix", PREFIXES, ids=["bare", "logger", "coloured"])
-@pytest.mark.parametrize(
-    ("cause", "number", "line"),
-    [(cause, number, line) for cause, lines in LINES.items() for number, line in lines],
-)
-def test_line_is_recognised(cause: str, number: int, line: str, prefix: str) -> None:
-    """Whichever process prints it, with or without colours, as the second line of three."""
-    rule = rule_of(cause)
-    found = diagnose(["INFO 11-20 10:00:00 [a.py:1] hello", prefix + line, "Traceback: end"])
-
-    assert rule.patterns[number].search(line)
-    assert (found.cause, found.family) == (cause, rule.family)
-    assert found.evidence is not None
-    assert found.evidence.line == 2
-    assert line.strip() in found.evidence.text
+def cases() -> list[Case]:
+    found = []
+    for book in sorted(LOGS.glob("*/expected.yaml")):
+        for name, expected in yaml.safe_load(book.read_text("utf-8")).items():
+            found.append(Case(name, book.parent / f"{name}.log", expected or {}))
+    return found
 
 
-@pytest.mark.parametrize("rule", load_rules(), ids=lambda rule: rule.cause)
-def test_rule_is_complete(rule: Rule) -> None:
-    """Templates use groups that every pattern has; cause and family are ids."""
-    wanted = {
-        name
-        for template in (rule.summary, rule.remedy)
-        for _, name, _, _ in Formatter().parse(template)
-        if name
-    }
-
-    assert re.fullmatch(r"[a-z0-9]+(-[a-z0-9]+)*", rule.cause)
-    assert re.fullmatch(r"[a-z]+", rule.family)
-    assert rule.summary.endswith(".")
-    assert rule.remedy.endswith(".")
-    for pattern in rule.patterns:
-        assert wanted <= pattern.groupindex.keys(), pattern.pattern
+CASES = cases()
+RULES = load_rules().rules
 
 
-def test_causes_are_told_apart() -> None:
-    """One rule a cause; a cause's ways to show are its patterns."""
-    causes = [rule.cause for rule in load_rules()]
+def circumstances(expected: dict[str, Any]) -> Circumstances:
+    return Circumstances(
+        exit_code=expected.get("exit_code"),
+        oom_killed=expected.get("oom_killed"),
+        runtime_error=expected.get("runtime_error", ""),
+        kernel_log=tuple(expected.get("kernel_log", "").splitlines()),
+    )
 
-    assert len(set(causes)) == len(causes)
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.rule)
+def test_rule_decides_its_log(case: Case) -> None:
+    """The rule wins over the wrappers and misleading lines around it, and its numbers are told."""
+    # A name may carry a number behind two hyphens: a further log of the same rule.
+    rule = next(rule for rule in RULES if rule.id == case.rule.partition("--")[0])
+    found = diagnose_file(case.log, circumstances(case.expected))
+
+    assert (found.rule, found.cause) == (rule.id, rule.cause)
+    if rule.origin == "log":
+        assert found.evidence is not None
+        raw = case.log.read_text("utf-8").split("\n")[found.evidence.line - 1]
+        assert case.expected["evidence"] in raw
+    assert case.expected.get("summary", "") in found.summary
+    assert case.expected.get("remedy", "") in found.remedy
+
+
+def test_every_rule_has_a_log() -> None:
+    """A rule that nothing proves is a guess."""
+    assert {rule.id for rule in RULES} - {case.rule for case in CASES} == set()
+
+
+def test_every_log_is_expected() -> None:
+    """No log lies about without a statement of what it shows."""
+    assert set(LOGS.rglob("*.log")) == {case.log for case in CASES}
+
+
+def test_ids_are_unique() -> None:
+    """They are part of a failure's identity."""
+    names = [rule.id for rule in RULES]
+
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
+def test_rule_is_sound(rule: Rule) -> None:
+    """Its fields exist, its arithmetic can be read, its sentences end."""
+    known = _groups(rule) | _facts() | set(rule.compute)
+    for sentence in (*rule.summary, *rule.remedy):
+        assert variables_of(sentence) <= known, sentence
+    for sentence in (rule.summary[-1], rule.remedy[-1]):
+        assert sentence.endswith("."), sentence
+    assert set(rule.key) <= _groups(rule)
+    for expression in rule.compute.values():
+        names = {
+            n.id for n in ast.walk(ast.parse(expression, mode="eval")) if isinstance(n, ast.Name)
+        }
+        assert names <= known | {"floor", "ceil", "min", "max", "largest_divisor"}, expression
+
+
+def _groups(rule: Rule) -> set[str]:
+    book = load_rules()
+    return {name for pattern in book.patterns_of(rule) for name in pattern.groupindex}
+
+
+def _facts() -> set[str]:
+    return {name for pattern in load_rules().patterns_of(None) for name in pattern.groupindex}
+
+
+def test_families_are_told_apart() -> None:
+    """Every cause has one, and every exit leads to a cause."""
+    book = load_rules()
+
+    assert all(cause.family and cause.title for cause in book.causes.values())
+    assert {end.cause for end in book.exits.values()} <= set(book.causes)

@@ -74,7 +74,11 @@ def make_engine(cell: CellRecord, *, ready: bool = True, log: str | None = None)
             "text": "ValueError: User-specified max_model_len (9999) is greater than the derived "
             "max_model_len (max_position_embeddings=2048.0)",
         },
-        "remedy": "Lower max-model-len to 2048, or leave it out.",
+        "remedy": "Lower max-model-len to 2048, or leave it out. See https://docs.example.org/len",
+        "fingerprint": "context-length-exceeds-model:c0ffee1234",
+        "secondary": ["ipc-socket-failure"],
+        "title": "context longer than the model allows",
+        "rule": "context-too-long",
     }
     return EngineRecord(
         cell=cell.cell,
@@ -152,7 +156,7 @@ def all_outcomes(folder: Path, *, complete: bool = True) -> Run:
                      numbers={"decode_tokens_per_s": 41.7, "ttft_s": 0.031}),
         make_verdict(known, "load/ready", Outcome.KNOWN, "it failed as the ledger says",
                      cause="context-length-exceeds-model", link="https://example.org/issues/7",
-                     fingerprint="c0ffee123456"),
+                     fingerprint="context-length-exceeds-model:c0ffee1234"),
         *(make_verdict(known, name, Outcome.BLOCKED, "not ready", blocked_by=blocked)
           for name in QUESTIONS[1:]),
         *passing(failed)[:4],
@@ -183,7 +187,16 @@ def large_run(folder: Path, count: int) -> Run:
         engines.append(make_engine(cell, ready=kind != 15))
         if kind == 15:
             cause = "context-length-exceeds-model"
-            verdicts.append(make_verdict(cell, "load/ready", Outcome.FAIL, "died", cause=cause))
+            verdicts.append(
+                make_verdict(
+                    cell,
+                    "load/ready",
+                    Outcome.FAIL,
+                    "died",
+                    cause=cause,
+                    fingerprint=f"{cause}:c0ffee1234",
+                )
+            )
             blocked = [make_verdict(cell, name, Outcome.BLOCKED, "not ready",
                                     blocked_by="load/ready") for name in QUESTIONS[1:]]  # fmt: skip
             verdicts += blocked

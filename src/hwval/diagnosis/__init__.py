@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from hwval.diagnosis.diagnose import Circumstances
+from hwval.diagnosis.circumstances import Circumstances
 from hwval.diagnosis.diagnose import diagnose
+from hwval.diagnosis.diagnose import diagnose_file
+from hwval.diagnosis.diagnose import diagnose_stream
 from hwval.diagnosis.finding import Diagnosis
 from hwval.diagnosis.finding import Evidence
 
-__all__ = ["Circumstances", "Diagnosis", "Evidence", "diagnose"]
+__all__ = ["Circumstances", "Diagnosis", "Evidence", "diagnose", "diagnose_file", "diagnose_stream"]

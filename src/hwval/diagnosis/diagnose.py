@@ -1,146 +1,251 @@
-"""Finds the first causal line of a log and what is known around it.
+"""Decides which of the causes that a log shows is the first one.
 
-Order of trust: what the runtime itself says (an OOM kill leaves nothing in the log), then the
-rules by rank, then the first line that looks like an error. Where the log does not say, the answer
-says so and names where to look; it does not guess.
+Order of trust: what the kernel and the container runtime say (an OOM kill leaves nothing in the
+log), then the rules by tier and line, then the first error that no rule knows. Where nothing says
+why, the answer says so and names where to look; it does not guess.
 """
 
 from __future__ import annotations
 
-import re
+import io
 from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO
 from typing import Final
 
+from hwval.diagnosis.circumstances import Circumstances
+from hwval.diagnosis.events import Event
 from hwval.diagnosis.finding import Diagnosis
 from hwval.diagnosis.finding import Evidence
 from hwval.diagnosis.finding import failure_fingerprint
-from hwval.diagnosis.rules import Rule
+from hwval.diagnosis.reading import Finding
+from hwval.diagnosis.reading import Reading
+from hwval.diagnosis.reading import match_line
+from hwval.diagnosis.reading import read_log
+from hwval.diagnosis.rules import Exit
+from hwval.diagnosis.rules import RuleBook
+from hwval.diagnosis.rules import Tier
 from hwval.diagnosis.rules import load_rules
+from hwval.diagnosis.template import compute
+from hwval.diagnosis.template import fill
 
-__all__ = ["Circumstances", "diagnose"]
+__all__ = ["diagnose", "diagnose_file", "diagnose_stream"]
 
-_SIGKILL_EXIT_CODES: Final = frozenset({137, -9})
-_MAX_LINE_CHARACTERS: Final = 1000
-_ESCAPES: Final = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
-_PREFIX: Final = r"^(?:\([^)]*\)\s*)?(?:[A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d (?:\[[^\]]*\] )?)?"
-_ERROR_LINE: Final = re.compile(
-    _PREFIX + r"(?:[\w.]+(?:Error|Exception|Exit|Interrupt)\b(?::|$)|Fatal Python error|error: )"
-)
-# Wrappers that say that something failed, never why.
-_GENERIC: Final = re.compile(
-    r"Engine core initialization failed|WorkerProc initialization failed|"
-    r"EngineCore (?:failed to start|encountered a fatal error)|EngineDeadError|SystemExit"
-)
+_MAX_EVIDENCE_CHARACTERS: Final = 1000
+_SIGKILL: Final = 9
+_HEALTHY: Final = Diagnosis(None, None, None, "The engine is healthy.", "", None)
 
 
-@dataclass(frozen=True, slots=True)
-class Circumstances:
-    """What is known besides the log.
+def diagnose_file(path: Path, circumstances: Circumstances | None = None) -> Diagnosis:
+    """Return the root cause that the log at ``path`` and ``circumstances`` show.
 
-    Attributes:
-        exit_code: Exit status of the engine, None if it lives or nobody knows.
-        oom_killed: Whether the runtime says that the kernel killed it for memory.
-        timed_out: Whether it lived but was not ready by its deadline.
-        failed: Whether the engine failed at all; a log of a healthy engine has no cause.
+    Raises:
+        OSError: The file cannot be read.
     """
-
-    exit_code: int | None = None
-    oom_killed: bool = False
-    timed_out: bool = False
-    failed: bool = True
+    with path.open("rb") as stream:
+        return diagnose_stream(stream, circumstances)
 
 
 def diagnose(lines: Iterable[str], circumstances: Circumstances | None = None) -> Diagnosis:
-    """Return the root cause that ``lines`` and ``circumstances`` show.
+    """Return the root cause that ``lines`` show, with or without line ends."""
+    text = "\n".join(line.rstrip("\n") for line in lines)
+    return diagnose_stream(io.BytesIO(text.encode("utf-8", "replace")), circumstances)
+
+
+def diagnose_stream(stream: BinaryIO, circumstances: Circumstances | None = None) -> Diagnosis:
+    """Return the root cause that a log shows.
 
     Args:
-        lines: The log, one line an element, with or without line ends.
-        circumstances: What is known besides; by default only that something failed.
+        stream: The log as bytes, of any size and encoding; it is read once.
+        circumstances: What is known besides; by default nothing.
     """
-    known = circumstances or Circumstances()
-    if not known.failed:
-        return Diagnosis(None, None, None, "The engine is healthy.", "", None)
-    if known.oom_killed:
-        return _killed_for_memory(known)
-    best: tuple[Rule, re.Match[str], Evidence] | None = None
-    first_error: Evidence | None = None
-    for number, raw in enumerate(lines, 1):
-        line = _ESCAPES.sub("", raw.rstrip("\r\n"))[:_MAX_LINE_CHARACTERS]
-        found = _match(line)
-        if found and (best is None or found[0].rank > best[0].rank):
-            best = (*found, Evidence(number, line.strip()))
-        if first_error is None and _ERROR_LINE.search(line) and not _GENERIC.search(line):
-            first_error = Evidence(number, line.strip())
-    if best is not None:
-        return _from_rule(*best)
-    return _without_rule(first_error, known)
+    book, known = load_rules(), circumstances or Circumstances()
+    reading = read_log(stream, book)
+    besides = [
+        *_lone(known.kernel_log, "kernel", book),
+        *_lone(known.runtime_error.splitlines(), "runtime", book),
+    ]
+    return _Decision(book, reading, known, besides).diagnosis()
 
 
-def _match(line: str) -> tuple[Rule, re.Match[str]] | None:
-    for rule in load_rules():
-        for pattern in rule.patterns:
-            match = pattern.search(line)
-            if match is not None:
-                return rule, match
-    return None
+def _lone(lines: Sequence[str], origin: str, book: RuleBook) -> list[Finding]:
+    found = [finding for line in lines if line.strip() for finding in match_line(line, book)]
+    return [finding for finding in found if finding.rule.origin == origin]
 
 
-def _from_rule(rule: Rule, match: re.Match[str], evidence: Evidence) -> Diagnosis:
-    groups = {name: value or "?" for name, value in match.groupdict().items()}
-    return Diagnosis(
-        cause=rule.cause,
-        family=rule.family,
-        evidence=evidence,
-        summary=rule.summary.format_map(groups),
-        remedy=rule.remedy.format_map(groups),
-        fingerprint=failure_fingerprint(rule.cause, evidence.text),
-    )
+class _Decision:
+    """One choice among what a log and its circumstances show."""
 
+    def __init__(
+        self, book: RuleBook, reading: Reading, known: Circumstances, besides: list[Finding]
+    ) -> None:
+        self._book = book
+        self._reading = reading
+        self._known = known
+        self._besides = besides
+        found = [f for f in reading.findings if f.rule.origin != "kernel" and f.holds()]
+        later = [f for f in found if f.line > reading.start_line]
+        # What came before the server was up did not stop it.
+        self._findings = later or found
+        # An error goes on over several lines, and a rule may know any of them.
+        known_ids = {id(f.event.traceback) for f in found if f.tier > Tier.HINT}
+        self._errors = [e for e in reading.errors if id(e.traceback) not in known_ids]
 
-def _without_rule(first_error: Evidence | None, known: Circumstances) -> Diagnosis:
-    if first_error is not None:
+    def diagnosis(self) -> Diagnosis:
+        """Return the answer."""
+        if self._known.failed is False:
+            return _HEALTHY
+        if self._known.oom_killed:
+            return self._of_exit(self._book.exits["oom-killed"])
+        if self._lives() and not self._besides:
+            return _HEALTHY
+        best = self._decisive_finding()
+        if best is not None:
+            return self._of_finding(best)
+        return self._by_exit() or self._unknown() or self._not_in_log()
+
+    def _decisive_finding(self) -> Finding | None:
+        """Return what decides: the runtime, then the log's causes, then the kernel, then the rest.
+
+        The runtime speaks of this engine. The kernel may speak of somebody else's.
+        """
+        runtime = self._best(f for f in self._besides if f.rule.origin == "runtime")
+        if runtime is not None and runtime.tier >= Tier.CAUSE:
+            # What the runtime said may stand in the log as well; there it has a line.
+            return next((f for f in self._findings if f.rule is runtime.rule), runtime)
+        log = self._best_of_log()
+        if log is not None and log.tier >= Tier.CAUSE:
+            return log
+        kernel = self._best(f for f in self._besides if f.rule.origin == "kernel")
+        return kernel or log or runtime
+
+    def _lives(self) -> bool:
+        known, log = self._known, self._reading
+        if known.failed is not None:
+            return not known.failed
+        if known.exit_code not in (None, 0) or known.timed_out or known.runtime_error:
+            return False
+        if log.death_line > log.start_line:
+            return False
+        if log.start_line:
+            ended = log.end_line > log.start_line
+            return not (ended and any(self._stops_a_server(f) for f in self._findings))
+        trouble = [f.line for f in self._findings if f.tier > Tier.HINT]
+        trouble += [error.line.number for error in self._errors]
+        return log.work_line > max(trouble, default=0)
+
+    def _stops_a_server(self, finding: Finding) -> bool:
+        return finding.tier >= Tier.CAUSE and finding.line > self._reading.start_line
+
+    def _best_of_log(self) -> Finding | None:
+        best = self._best(self._findings)
+        if best is None or best.tier >= Tier.CAUSE:
+            return best
+        first = self._first_error()
+        if best.tier is Tier.HINT:
+            log, known = self._reading, self._known
+            failed = known.failed or known.timed_out or known.exit_code not in (None, 0)
+            return best if first or log.wrapper or log.death_line or failed else None
+        # Something that no rule knows came first: what follows from it is not the cause.
+        return None if first is not None and first.line.number < best.line else best
+
+    @staticmethod
+    def _best(findings: Iterable[Finding]) -> Finding | None:
+        return max(findings, key=lambda f: (f.tier, -f.line), default=None)
+
+    def _first_error(self) -> Event | None:
+        errors = [e for e in self._errors if e.line.number > self._reading.start_line]
+        errors = errors or self._errors
+        return next((e for e in errors if e.exception), errors[0] if errors else None)
+
+    def _of_finding(self, best: Finding) -> Diagnosis:
+        rule = best.rule
+        values = compute(rule.compute, self._reading.facts | best.values)
+        key = " ".join(str(values.get(name, "")) for name in rule.key)
+        return Diagnosis(
+            cause=rule.cause,
+            family=self._book.causes[rule.cause].family,
+            evidence=_evidence(best.event) if best.line else None,
+            summary=fill(rule.summary, values),
+            remedy=_with_link(fill(rule.remedy, values), rule.link),
+            fingerprint=failure_fingerprint(rule.cause, f"{rule.id} {key}"),
+            secondary=self._secondary(rule.cause, best.line),
+            rule=rule.id,
+        )
+
+    def _secondary(self, cause: str, line: int = 0) -> tuple[str, ...]:
+        others = [f for f in self._findings if f.tier > Tier.HINT and f.line != line]
+        others.sort(key=lambda f: (-f.tier, f.line))
+        seen = dict.fromkeys(f.rule.cause for f in others)
+        seen.pop(cause, None)
+        return tuple(seen)
+
+    def _by_exit(self) -> Diagnosis | None:
+        known = self._known
+        if self._errors:
+            return None
+        if known.signal == _SIGKILL:
+            name = "killed" if known.oom_killed is False else "killed-perhaps-for-memory"
+            return self._of_exit(self._book.exits[name])
+        if known.timed_out:
+            return self._of_exit(self._book.exits["timed-out"])
+        exit_rule = next((e for e in self._book.exits.values() if known.exit_code in e.codes), None)
+        return self._of_exit(exit_rule) if exit_rule else None
+
+    def _of_exit(self, rule: Exit) -> Diagnosis:
+        values = self._reading.facts | {
+            "exit_code": "unknown" if self._known.exit_code is None else self._known.exit_code
+        }
+        return Diagnosis(
+            cause=rule.cause,
+            family=self._book.causes[rule.cause].family,
+            evidence=None,
+            summary=fill(rule.summary, values),
+            remedy=_with_link(fill(rule.remedy, values), rule.link),
+            fingerprint=failure_fingerprint(rule.cause, rule.id),
+            secondary=self._secondary(rule.cause),
+            rule=rule.id,
+        )
+
+    def _unknown(self) -> Diagnosis | None:
+        first = self._first_error()
+        if first is None:
+            return None
+        frames = first.traceback.frames
+        # A bare assertion is told from others by where it stands.
+        place = frames[-1].rpartition("/")[2] if frames and first.exception else ""
         return Diagnosis(
             cause="unknown",
-            family="none",
-            evidence=first_error,
+            family=self._book.causes["unknown"].family,
+            evidence=_evidence(first),
             summary="An error that no rule knows; the evidence is the first causal one.",
             remedy="Read the log from the evidence line on.",
-            fingerprint=failure_fingerprint("unknown", first_error.text),
+            fingerprint=failure_fingerprint("unknown", f"{first.line.text} {place}"),
         )
-    if known.timed_out:
-        return _by_circumstance(
-            "startup-timeout",
-            "process",
-            "The engine lived but was not ready in time, and its log names no error.",
-            "Look at the last phase it reached; raise `deadlines.load` if it was still working.",
+
+    def _not_in_log(self) -> Diagnosis:
+        said = self._known.runtime_error
+        wrapper = self._reading.wrapper
+        code = self._known.exit_code
+        return Diagnosis(
+            cause="cause-not-in-log",
+            family=self._book.causes["cause-not-in-log"].family,
+            evidence=_evidence(wrapper) if wrapper else None,
+            summary=f"The runtime said: {said}"
+            if said
+            else f"The log does not say why (exit code {'unknown' if code is None else code}).",
+            remedy="Look at the exit code, the OOM flag (`docker inspect`) and the kernel's log "
+            "(`dmesg -T`) of that time; start again with VLLM_LOGGING_LEVEL=DEBUG.",
+            fingerprint=failure_fingerprint(
+                "cause-not-in-log", said or f"exit x{self._known.signal or code}"
+            ),
         )
-    code = known.exit_code
-    if code in _SIGKILL_EXIT_CODES:
-        return _by_circumstance(
-            "terminated-by-signal",
-            "lab",
-            "It was killed by signal 9, and nobody says that memory was the reason.",
-            "Read the kernel log of that time; look who stopped the process.",
-        )
-    return _by_circumstance(
-        "cause-not-in-log",
-        "none",
-        f"The log does not say why (exit code {'unknown' if code is None else code}).",
-        "Look at the exit code, the OOM flag and the kernel log of that time.",
-    )
 
 
-def _killed_for_memory(known: Circumstances) -> Diagnosis:
-    code = "unknown" if known.exit_code is None else known.exit_code
-    return _by_circumstance(
-        "host-oom-killed",
-        "memory",
-        f"The kernel killed the engine for memory (exit code {code}, OOM flag set).",
-        "Give the container more memory, or lower VLLM_CPU_KVCACHE_SPACE, the context length "
-        "or the number of parallel loads.",
-    )
+def _evidence(event: Event) -> Evidence:
+    return Evidence(event.line.number, event.line.raw.strip()[:_MAX_EVIDENCE_CHARACTERS])
 
 
-def _by_circumstance(cause: str, family: str, summary: str, remedy: str) -> Diagnosis:
-    return Diagnosis(cause, family, None, summary, remedy, failure_fingerprint(cause, ""))
+def _with_link(remedy: str, link: str | None) -> str:
+    return f"{remedy} See {link}" if link else remedy

@@ -19,8 +19,8 @@ _VARYING: Final = (
     (re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]"), ""),
     (re.compile(r"^\([A-Za-z_]+\w*(?:[ =\w]*pid=\d+)?[^)]*\)\s*"), ""),
     (re.compile(r"^[A-Z]+ \d\d-\d\d \d\d:\d\d:\d\d (?:\[[^\]]*\] )?"), ""),
-    (re.compile(r"0x[0-9a-fA-F]+"), "0x…"),
     (re.compile(r"(?:/[\w.@+-]+){2,}/?"), "/…"),
+    (re.compile(r"0x[0-9a-fA-F]+"), "0x…"),
     (re.compile(r"\b\d+(?:[.,:]\d+)*"), "0"),
 )
 
@@ -52,6 +52,7 @@ class Diagnosis:
         fingerprint: ``cause:hash``, the same for the same failure in another run or on another
             host; None for a healthy log.
         secondary: Ids of causes that are seen too and follow from the first.
+        rule: Id of the rule that decided, None where no rule did.
     """
 
     cause: str | None
@@ -61,10 +62,11 @@ class Diagnosis:
     remedy: str
     fingerprint: str | None
     secondary: tuple[str, ...] = ()
+    rule: str | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """Return the object that ``hwval diagnose --json`` prints."""
-        return dataclasses.asdict(self)
+        """Return the object that ``hwval diagnose --json`` prints, without the file's name."""
+        return {key: value for key, value in dataclasses.asdict(self).items() if key != "rule"}
 
 
 def normalise(text: str) -> str:

@@ -1,54 +1,278 @@
-"""Loads the rules: what a cause looks like is data, ``rules.yaml`` beside this file."""
+"""The rules: what a cause looks like is data, the YAML files in ``rules/`` beside this file."""
 
 from __future__ import annotations
 
-import re
+import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
+from enum import IntEnum
 from functools import cache
 from importlib import resources
+from typing import Annotated
 from typing import Any
+from typing import Final
+from typing import Literal
+from typing import NamedTuple
 
+import re2
 import yaml
+from pydantic import AfterValidator
+from pydantic import BaseModel
+from pydantic import BeforeValidator
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import model_validator
 
-__all__ = ["Rule", "load_rules"]
+from hwval.diagnosis.template import variables_of
+
+__all__ = ["Cause", "Exit", "Hit", "Kind", "Rule", "RuleBook", "Tier", "load_rules"]
+
+Origin = Literal["log", "kernel", "runtime"]
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Tier(IntEnum):
+    """How much a match says; of two matches the higher tier wins, then the earlier line."""
+
+    HINT = 0  # explains only what nothing else explains, for example a warning before a crash
+    SYMPTOM = 1  # often follows from something earlier: a collective that lost its peer
+    CAUSE = 2  # names the cause
+    DECISIVE = 3  # names the cause in a line that others echo or hide
+
+
+def _tuple(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+def _readable(value: Mapping[str, str]) -> Mapping[str, str]:
+    for expression in value.values():
+        ast.parse(expression, mode="eval")
+    return value
+
+
+def _tier(value: Any) -> Any:
+    return (
+        Tier[value.upper()]
+        if isinstance(value, str) and value.upper() in Tier.__members__
+        else value
+    )
+
+
+_Texts = Annotated[tuple[str, ...], BeforeValidator(_tuple)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Frames(_Strict):
+    """What the traceback of the line must or must not pass through.
+
+    Attributes:
+        any: At least one frame, written ``path:function``, matches one of these.
+        none: No frame matches any of these.
+    """
+
+    any: _Texts = ()
+    none: _Texts = ()
+
+
+class Rule(_Strict):
     """One way in which a cause shows.
 
     Attributes:
-        cause: Root cause id.
-        family: Family of the cause.
-        patterns: A line that matches one of them is evidence; named groups fill the templates.
-        summary: Template of the one-sentence summary, ``{group}`` for named groups.
-        remedy: Template of the remedy.
-        rank: Rules of a higher rank win over others, wherever their lines stand; generic signs
-            have a low one.
+        id: Name of the rule, unique; part of a failure's identity.
+        cause: Root cause id, one of ``causes.yaml``.
+        tier: How much a match says.
+        origin: Where the line stands: the engine's ``log``, the ``kernel``'s, or what the
+            container ``runtime`` said. A log is searched for what the runtime says, too.
+        any: Patterns in RE2 syntax, one of which the line matches; named groups fill templates.
+        unless: Patterns that the line must not match.
+        exception: Pattern for the class of the exception that the line belongs to.
+        frames: Conditions on the traceback of the line.
+        warnings: Whether a line of level *warning* counts in full; else it is a hint.
+        infos: Whether a line of level *info* counts at all.
+        key: Groups whose values are part of the failure's identity.
+        compute: Further values, by arithmetic over the groups.
+        summary: One sentence with numbers; alternatives from the richest to one without fields.
+        remedy: What to do, likewise.
+        link: Documentation of the vendor or of vLLM.
     """
 
+    id: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")
     cause: str
+    tier: Annotated[Tier, BeforeValidator(_tier)] = Tier.CAUSE
+    origin: Origin = "log"
+    any: _Texts = Field(min_length=1)
+    unless: _Texts = ()
+    exception: str | None = None
+    frames: Frames = Frames()
+    warnings: bool = False
+    infos: bool = False
+    key: _Texts = ()
+    compute: Annotated[Mapping[str, str], AfterValidator(_readable)] = Field(default_factory=dict)
+    summary: _Texts = Field(min_length=1)
+    remedy: _Texts = Field(min_length=1)
+    link: str | None = Field(default=None, pattern=r"^https://\S+$")
+
+    @model_validator(mode="after")
+    def _ends_without_fields(self) -> Rule:
+        for sentences in (self.summary, self.remedy):
+            if variables_of(sentences[-1]):
+                raise ValueError(
+                    f"rule {self.id}: the last alternative has a field: {sentences[-1]}"
+                )
+        return self
+
+
+class Cause(_Strict):
+    """A root cause.
+
+    Attributes:
+        id: Its id.
+        family: Decides between FAIL and INFRA, and groups failures in reports.
+        title: The cause for people, a few words.
+    """
+
+    id: str
     family: str
-    patterns: tuple[re.Pattern[str], ...]
-    summary: str
-    remedy: str
-    rank: int = 0
+    title: str
+
+
+class Exit(_Strict):
+    """What the end of a process says where its log says nothing.
+
+    Attributes:
+        id: Its name; part of a failure's identity.
+        cause: Root cause id.
+        codes: Exit codes that stand for it; none where the decision takes more than the code.
+        summary: As of a rule; ``{exit_code}`` is known.
+        remedy: As of a rule.
+        link: As of a rule.
+    """
+
+    id: str
+    cause: str
+    codes: tuple[int, ...] = ()
+    summary: _Texts
+    remedy: _Texts
+    link: str | None = None
+
+
+class _Book(_Strict):
+    causes: tuple[Cause, ...] = ()
+    exits: tuple[Exit, ...] = ()
+    rules: tuple[Rule, ...] = ()
+    benign: tuple[str, ...] = ()
+    wrappers: tuple[str, ...] = ()
+    deaths: tuple[str, ...] = ()
+    ends: tuple[str, ...] = ()
+    facts: tuple[str, ...] = ()
+
+
+class Kind(Enum):
+    """What a matched line is to the diagnosis."""
+
+    RULE = "rule"
+    BENIGN = "benign"
+    WRAPPER = "wrapper"
+    DEATH = "death"
+    END = "end"
+    FACT = "fact"
+
+
+class Hit(NamedTuple):
+    """A pattern that a line matches.
+
+    Attributes:
+        kind: What the pattern is for.
+        rule: Its rule, None for other kinds.
+        groups: What its named groups hold, those that took part.
+    """
+
+    kind: Kind
+    rule: Rule | None
+    groups: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleBook:
+    """Everything that is known of causes.
+
+    Attributes:
+        causes: The root causes by id.
+        exits: What the end of a process says, by id.
+        rules: The rules, in the order of the files.
+    """
+
+    causes: Mapping[str, Cause]
+    exits: Mapping[str, Exit]
+    rules: tuple[Rule, ...]
+    _patterns: tuple[tuple[Kind, Rule | None, Any], ...]
+    _automaton: Any
+
+    def hits(self, text: str) -> list[Hit]:
+        """Return a hit for every pattern that ``text`` matches: all are searched in one pass."""
+        numbers = self._automaton.Match(text)
+        return [self._hit(number, text) for number in sorted(numbers)] if numbers else []
+
+    def patterns_of(self, rule: Rule | None) -> list[Any]:
+        """Return the patterns of a rule, or those that belong to none."""
+        return [pattern for _, owner, pattern in self._patterns if owner is rule]
+
+    def _hit(self, number: int, text: str) -> Hit:
+        kind, rule, pattern = self._patterns[number]
+        match = pattern.search(text) if pattern.groups else None
+        groups = match.groupdict() if match is not None else {}
+        return Hit(kind, rule, {name: value for name, value in groups.items() if value})
+
+
+_FOLDER: Final = "rules"
+_AUTOMATON_BYTES: Final = 64 << 20
 
 
 @cache
-def load_rules() -> tuple[Rule, ...]:
-    """Return the shipped rules, in the order of the file."""
-    text = resources.files("hwval.diagnosis").joinpath("rules.yaml").read_text("utf-8")
-    document: Mapping[str, Any] = yaml.safe_load(text)
-    return tuple(
-        Rule(
-            cause=rule["cause"],
-            family=rule["family"],
-            patterns=tuple(re.compile(pattern) for pattern in rule["patterns"]),
-            summary=rule["summary"],
-            remedy=rule["remedy"],
-            rank=rule.get("rank", 0),
-        )
-        for rule in document["rules"]
+def load_rules() -> RuleBook:
+    """Return the shipped rules."""
+    folder = resources.files("hwval.diagnosis").joinpath(_FOLDER)
+    names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
+    return _assemble([yaml.safe_load(folder.joinpath(name).read_text("utf-8")) for name in names])
+
+
+def _assemble(documents: list[Any]) -> RuleBook:
+    books = [_Book.model_validate(document) for document in documents]
+    rules = tuple(rule for book in books for rule in book.rules)
+    causes = {cause.id: cause for book in books for cause in book.causes}
+    exits = {end.id: end for book in books for end in book.exits}
+    named = [(rule.id, rule.cause) for rule in rules]
+    named += [(end.id, end.cause) for end in exits.values()]
+    for name, cause in named:
+        if cause not in causes:
+            raise ValueError(f"rule {name}: causes.yaml has no cause {cause}")
+    kinds = (
+        (Kind.BENIGN, "benign"),
+        (Kind.WRAPPER, "wrappers"),
+        (Kind.DEATH, "deaths"),
+        (Kind.END, "ends"),
+        (Kind.FACT, "facts"),
     )
+    patterns: list[tuple[Kind, Rule | None, str]] = [
+        (Kind.RULE, rule, pattern) for rule in rules for pattern in rule.any
+    ]
+    patterns += [
+        (kind, None, pattern)
+        for book in books
+        for kind, field in kinds
+        for pattern in getattr(book, field)
+    ]
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _AUTOMATON_BYTES
+    automaton = re2.Set.SearchSet(options)
+    for _, _, pattern in patterns:
+        automaton.Add(pattern)
+    automaton.Compile()
+    compiled = tuple(
+        (kind, rule, re2.compile(pattern, options)) for kind, rule, pattern in patterns
+    )
+    return RuleBook(causes, exits, rules, compiled, automaton)

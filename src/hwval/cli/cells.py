@@ -1,0 +1,163 @@
+"""`hwval plan` and `hwval show`: the cells of matrices, before anything is started."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+from typing import Annotated
+from typing import Any
+from typing import Final
+
+import typer
+from rich.table import Table
+
+from hwval.cli.common import NOT_A_TERMINAL_COLUMNS
+from hwval.cli.common import AsJson
+from hwval.cli.common import cache_dir
+from hwval.cli.common import console
+from hwval.errors import SelectionError
+
+if TYPE_CHECKING:
+    from hwval.placement import PlacedCell
+    from hwval.placement import Selection
+
+__all__ = ["plan", "show"]
+
+Matrices = Annotated[
+    list[Path] | None,
+    typer.Option("--matrix", metavar="FILE", help="Matrix; repeatable. Default: smoke."),
+]
+HostFile = Annotated[
+    Path | None, typer.Option("--host", metavar="FILE", help="Saved probe of another machine.")
+]
+_INDENT: Final = " " * 11
+
+
+def plan(matrix: Matrices = None, host: HostFile = None, as_json: AsJson = False) -> None:
+    """List every cell and whether this host can run it, before anything is started."""
+    selection = _select(matrix, host)
+    if as_json:
+        typer.echo(json.dumps(_plan_json(selection), indent=2, ensure_ascii=False))
+        return
+    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else NOT_A_TERMINAL_COLUMNS
+    for line in _plan_lines(selection, width):
+        typer.echo(line)
+    counts = Counter("elsewhere" if cell.why_not else "run here" for cell in selection.placed)
+    typer.echo(", ".join(f"{count} {word}" for word, count in counts.items()))
+
+
+def show(
+    cell: Annotated[str, typer.Argument(metavar="CELL", help="Cell id.")],
+    matrix: Matrices = None,
+    docker: Annotated[
+        bool, typer.Option("--docker", help="Print the `docker run` line that reproduces it.")
+    ] = False,
+) -> None:
+    """Print one cell in full."""
+    from hwval.matrix import select_cells
+
+    placed = _select(matrix, None).placed
+    chosen = select_cells([candidate.entry for candidate in placed], [cell])
+    if len(chosen) != 1:
+        raise SelectionError(f"{cell!r} names {len(chosen)} cells; name one")
+    entry = chosen[0]
+    found = next(candidate for candidate in placed if candidate.cell == entry.cell)
+    if docker:
+        if found.why_not:
+            typer.echo(f"# not for this host: {found.why_not}; device nodes are left out")
+        typer.echo(_docker_line(found))
+        return
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name in ("id", "hardware", "device_count", "image", "model", "dtype", "variant"):
+        table.add_row(name.replace("_", " "), str(getattr(entry.cell, name)) or "none")
+    for name, value in entry.cell.engine_args:
+        table.add_row(f"--{name}", str(value))
+    for name, value in entry.cell.environment:
+        table.add_row(name, value)
+    table.add_row("markers", ", ".join(entry.markers))
+    table.add_row("from", entry.source)
+    table.add_row("here", found.why_not or "can run")
+    console().print(table)
+
+
+def _select(matrices: list[Path] | None, host_file: Path | None) -> Selection:
+    from hwval.host import Host
+    from hwval.host import probe_host
+    from hwval.placement import select
+    from hwval.resources import resource_path
+
+    files = matrices or [resource_path("matrices/smoke.yaml")]
+    host = Host.from_json(_read_json(host_file)) if host_file is not None else probe_host()
+    return select(files, host)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    from hwval.errors import UsageError
+
+    try:
+        data = json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{path}: not readable as JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise UsageError(f"{path}: not a saved probe; make one with `hwval probe --save`")
+    return data
+
+
+def _plan_lines(selection: Selection, columns: int) -> Iterator[str]:
+    """Yield a line a cell; a reason that does not fit beside it gets its own. Ids stay whole."""
+    longest = max(len(placed.cell.id) for placed in selection.placed)
+    for placed in selection.placed:
+        word = "elsewhere" if placed.why_not else "run"
+        line = f"{word:<9}  {placed.cell.id}"
+        beside = f"{line:<{longest + 11}}  {placed.why_not}"
+        if not placed.why_not:
+            yield line
+        elif len(beside) <= columns:
+            yield beside
+        else:
+            yield f"{line}\n{_indented(placed.why_not, columns)}"
+
+
+def _indented(text: str, columns: int) -> str:
+    return textwrap.fill(text, columns, initial_indent=_INDENT, subsequent_indent=_INDENT)
+
+
+def _plan_json(selection: Selection) -> dict[str, Any]:
+    return {
+        "host": selection.host.hostname,
+        "cells": [
+            {
+                "cell": cell.cell.id,
+                "verdict": "elsewhere" if cell.why_not else "run",
+                "reasons": [{"rule": "host", "text": cell.why_not}] if cell.why_not else [],
+                "memory": None,
+                "ceiling": None,
+            }
+            for cell in selection.placed
+        ],
+    }
+
+
+def _docker_line(placed: PlacedCell) -> str:
+    from hwval.catalogue import EngineKind
+    from hwval.engine.container import format_docker_run
+    from hwval.launch import reproducing_spec
+    from hwval.matrix import to_docker
+
+    if placed.image.engine is EngineKind.DOCKER:
+        return format_docker_run(reproducing_spec(placed, cache_dir()))
+    (entry,) = to_docker([placed.entry])
+    image = entry.catalogue.image(entry.cell.image)
+    spec = reproducing_spec(replace(placed, entry=entry, image=image), cache_dir())
+    return f"# in place of {placed.cell.image}\n{format_docker_run(spec)}"

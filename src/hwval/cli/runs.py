@@ -1,0 +1,44 @@
+"""`hwval report` and `hwval reap`: what runs leave behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from hwval.cli.common import cache_dir
+from hwval.cli.common import console
+
+__all__ = ["reap", "report"]
+
+
+def report(
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+) -> None:
+    """Write sign-off and Allure results of a run again, also of one that was killed."""
+    from hwval.allure import write_allure
+    from hwval.result import read_run
+    from hwval.signoff import write_signoff
+    from hwval.summary import summarise
+    from hwval.table import print_table
+
+    page, _ = write_signoff(run)
+    loaded = read_run(run)
+    write_allure(loaded, run / "allure-results")
+    summary = summarise(loaded)
+    print_table(summary, console())
+    typer.echo(f"sign-off: {page}")
+    is_bad = any(cell.outcome.is_bad for cell in summary.cells)
+    if is_bad or not summary.is_complete:
+        raise typer.Exit(1)
+
+
+def reap() -> None:
+    """Remove engines that runs left behind when they were killed, and nothing else."""
+    from hwval.leftovers import reap_leftovers
+
+    removed = reap_leftovers(cache_dir())
+    for name in removed:
+        typer.echo(f"removed {name}")
+    typer.echo(f"{len(removed)} leftovers removed")

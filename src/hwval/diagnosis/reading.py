@@ -1,0 +1,200 @@
+"""Reads a log once and keeps, within bounds, what can matter to its diagnosis."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
+from dataclasses import field
+from typing import BinaryIO
+from typing import Final
+
+import re2
+
+from hwval.diagnosis.events import Event
+from hwval.diagnosis.events import Traceback
+from hwval.diagnosis.events import read_events
+from hwval.diagnosis.lines import LogLine
+from hwval.diagnosis.lines import read_line
+from hwval.diagnosis.rules import Hit
+from hwval.diagnosis.rules import Kind
+from hwval.diagnosis.rules import Rule
+from hwval.diagnosis.rules import RuleBook
+from hwval.diagnosis.rules import Tier
+from hwval.diagnosis.scan import LogScan
+from hwval.diagnosis.template import Value
+from hwval.diagnosis.template import value_of
+
+__all__ = ["Finding", "Reading", "match_line", "read_log"]
+
+_KEPT: Final = 60
+# Long lines (a whole configuration, a dictionary of names) say what they are at their beginning.
+_MATCHED_CHARACTERS: Final = 4000
+_ERROR_LINE: Final = re2.compile(
+    r"(?i)^\W{0,3}(?:[\w./-]+: )?(?:fatal )?error\b ?[:\]]|^Fatal Python error|\bcore dumped\b"
+)
+
+
+@dataclass(slots=True)
+class Finding:
+    """A line that a rule knows.
+
+    Attributes:
+        rule: The rule.
+        event: The line and its traceback.
+        values: What its named groups hold.
+    """
+
+    rule: Rule
+    event: Event
+    values: dict[str, Value]
+
+    @property
+    def line(self) -> int:
+        """Line of the file."""
+        return self.event.line.number
+
+    @property
+    def tier(self) -> Tier:
+        """The rule's tier; a mere warning is a hint unless the rule says that it counts."""
+        warned = self.event.line.level == "warning" and not self.rule.warnings
+        return Tier.HINT if warned else self.rule.tier
+
+    def holds(self) -> bool:
+        """Return whether the traceback meets the rule's conditions; known once it is complete."""
+        rule, event = self.rule, self.event
+        frames = event.traceback.frames
+        if rule.exception and not (event.exception and _search([rule.exception], event.exception)):
+            return False
+        if rule.frames.any and not any(_search(rule.frames.any, frame) for frame in frames):
+            return False
+        return not any(_search(rule.frames.none, frame) for frame in frames)
+
+
+@dataclass(slots=True)
+class _Bounded:
+    """The first and the last of many."""
+
+    first: list[Event] = field(default_factory=list)
+    last: deque[Event] = field(default_factory=lambda: deque(maxlen=_KEPT))
+
+    def add(self, event: Event) -> None:
+        if len(self.first) < _KEPT:
+            self.first.append(event)
+        else:
+            self.last.append(event)
+
+    def __iter__(self) -> Iterator[Event]:
+        yield from self.first
+        yield from self.last
+
+
+@dataclass(slots=True)
+class Reading:
+    """What a log says.
+
+    Attributes:
+        findings: Lines that rules know, conditions on tracebacks not yet asked.
+        errors: All errors but wrappers, also those that a rule knows.
+        wrapper: The first line that says that something failed, never why.
+        death_line: The last line after which no engine lives, 0 for none.
+        end_line: The last line that says that a server stops, for whatever reason, 0 for none.
+        start_line: The last line that shows a server that came up, 0 for none; a server that
+            was only told of before its engine died did not come up again.
+        work_line: The last line that shows an engine at work, 0 for none.
+        facts: Numbers of the log, by the names that templates use.
+        lines: Length of the log.
+    """
+
+    findings: list[Finding] = field(default_factory=list)
+    errors: _Bounded = field(default_factory=_Bounded)
+    wrapper: Event | None = None
+    death_line: int = 0
+    end_line: int = 0
+    start_line: int = 0
+    work_line: int = 0
+    facts: dict[str, Value] = field(default_factory=dict)
+    lines: int = 0
+
+
+def read_log(stream: BinaryIO, book: RuleBook) -> Reading:
+    """Return what a log says; memory is bounded, whatever its size."""
+    scan = LogScan(stream)
+    reading = Reading()
+    kept: dict[str, int] = {}
+    for event in read_events(map(read_line, scan)):
+        _take(event, book, reading, kept)
+    # Somebody else's server may come up in the same log after the engine died.
+    if not scan.boot_line < reading.death_line < scan.start_line:
+        reading.start_line = scan.start_line
+    reading.work_line = scan.work_line
+    reading.lines = scan.lines
+    return reading
+
+
+def _take(event: Event, book: RuleBook, reading: Reading, kept: dict[str, int]) -> None:
+    line = event.line
+    hits = book.hits(line.text[:_MATCHED_CHARACTERS])
+    kinds = {hit.kind for hit in hits}
+    _take_signs(line.number, hits, reading)
+    if Kind.BENIGN in kinds:
+        return
+    for finding in _findings(event, hits):
+        if line.level != "info" or finding.rule.infos:
+            _keep(finding, reading, kept)
+    if line.level == "info":
+        return
+    if Kind.WRAPPER in kinds:
+        reading.wrapper = reading.wrapper or event
+    elif _is_error(event):
+        reading.errors.add(event)
+
+
+def _take_signs(number: int, hits: list[Hit], reading: Reading) -> None:
+    for hit in hits:
+        if hit.kind is Kind.FACT:
+            reading.facts |= {name: value_of(value) for name, value in hit.groups.items()}
+        elif hit.kind is Kind.DEATH:
+            reading.death_line = number
+        elif hit.kind is Kind.END:
+            reading.end_line = number
+
+
+def _keep(finding: Finding, reading: Reading, kept: dict[str, int]) -> None:
+    times = kept.get(finding.rule.id, 0) + 1
+    kept[finding.rule.id] = times
+    if times > 2 * _KEPT:  # the latest take the place of the middle ones
+        same = [n for n, other in enumerate(reading.findings) if other.rule is finding.rule]
+        del reading.findings[same[_KEPT]]
+    reading.findings.append(finding)
+
+
+def match_line(text: str, book: RuleBook) -> list[Finding]:
+    """Return a finding for every rule that a line matches that stands alone, as the kernel's do."""
+    event = Event(LogLine(0, "", "", text, text), "", Traceback())
+    return _findings(event, book.hits(text[:_MATCHED_CHARACTERS]))
+
+
+def _findings(event: Event, hits: Iterable[Hit]) -> list[Finding]:
+    """Return a finding for each rule among ``hits``, its traceback not yet asked."""
+    found: dict[str, Finding] = {}
+    for hit in hits:
+        rule = hit.rule
+        if rule is None or rule.id in found or _search(rule.unless, event.line.text):
+            continue
+        values = {name: value_of(value) for name, value in hit.groups.items()}
+        found[rule.id] = Finding(rule, event, values)
+    return list(found.values())
+
+
+def _is_error(event: Event) -> bool:
+    if event.continued or event.line.level == "warning":
+        return False
+    if event.exception and not event.exception.endswith("Warning"):
+        return True
+    return event.line.level == "error" or _ERROR_LINE.search(event.line.text) is not None
+
+
+def _search(patterns: Iterable[str], text: str) -> bool:
+    return any(re2.search(pattern, text) is not None for pattern in patterns)

@@ -1,0 +1,35 @@
+"""The command as people and programs call it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from hwval.cli import main
+from tests.cli.calling import LAB
+from tests.cli.calling import MIXED
+from tests.cli.calling import Call
+
+
+@pytest.fixture
+def hwval(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Call:
+    """Calls the command with arguments: exit status, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HWVAL_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    (tmp_path / "m.yaml").write_text(MIXED)
+    (tmp_path / "lab.json").write_text(json.dumps(LAB.to_json()))
+
+    def call(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hwval", *arguments])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        out, err = capsys.readouterr()
+        return int(ended.value.code or 0), out, err
+
+    return call

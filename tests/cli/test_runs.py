@@ -1,0 +1,58 @@
+"""`hwval report` and `hwval reap`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hwval.result import Journal
+from hwval.result import Run
+from tests.cli.calling import Call
+from tests.fakes.sample_run import all_outcomes
+from tests.fakes.sample_run import make_cell
+from tests.fakes.sample_run import make_run
+from tests.fakes.sample_run import passing
+
+
+def write(run: Run) -> None:
+    with Journal(run.folder) as journal:
+        journal.append(run.head, *run.cells, *run.engines, *run.verdicts)
+        if run.end is not None:
+            journal.append(run.end)
+
+
+def test_report_of_a_good_run_is_fine(hwval: Call, tmp_path: Path) -> None:
+    """The sign-off is written again; its path is the last line."""
+    cell = make_cell()
+    write(make_run(tmp_path / "run", [cell], [], passing(cell)))
+    code, out, _ = hwval("report", "run")
+
+    assert code == 0
+    assert out.splitlines()[-1] == "sign-off: run/signoff.html"
+    assert (tmp_path / "run" / "signoff.html").is_file()
+
+
+def test_report_of_a_bad_run_is_a_negative_answer(hwval: Call, tmp_path: Path) -> None:
+    """Exit status 1, with the same pages."""
+    write(all_outcomes(tmp_path / "run"))
+    code, out, _ = hwval("report", "run")
+
+    assert (code, (tmp_path / "run" / "signoff.md").is_file()) == (1, True)
+    assert "FAIL" in out
+
+
+def test_reap_tells_what_it_removed(hwval: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line each, then the count."""
+    monkeypatch.setattr("hwval.leftovers.reap_leftovers", lambda _: ["container a"])
+
+    assert hwval("reap") == (0, "removed container a\n1 leftovers removed\n", "")
+
+
+def test_reap_without_a_daemon_is_fine(
+    hwval: Call, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing runs in containers where there are none."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+
+    assert hwval("reap") == (0, "0 leftovers removed\n", "")
