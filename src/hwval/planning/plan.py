@@ -1,0 +1,329 @@
+"""One cell planned: may it run, does it fit, what would have to change, and how fast at most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any
+from typing import Final
+
+from hwval.planning.config_values import ShapeError
+from hwval.planning.engine_settings import EngineSettings
+from hwval.planning.engine_settings import MemoryDevice
+from hwval.planning.layers import Attention
+from hwval.planning.layers import LatentAttention
+from hwval.planning.memory import Fit
+from hwval.planning.memory import MemoryPlan
+from hwval.planning.memory import plan_memory
+from hwval.planning.model_shape import ModelShape
+from hwval.planning.overhead import overhead_bounds
+from hwval.planning.parallel import division_refusals
+from hwval.planning.parallel import tensor_sizes
+from hwval.planning.partition import Partition
+from hwval.planning.quantization import Quantization
+from hwval.planning.quantization import of_flag
+from hwval.planning.refusal import Refusal
+from hwval.planning.roofline import Ceiling
+from hwval.planning.roofline import Speed
+from hwval.planning.roofline import ceiling_of
+from hwval.planning.support import image_refusals
+from hwval.planning.support import native_fp8
+from hwval.planning.support import support_refusals
+
+__all__ = ["Accelerator", "Plan", "PlanVerdict", "effective_quantization", "plan"]
+
+# Values of --quantization that mean kernels for a checkpoint's method rather than a method.
+_SAME_METHOD: Final = {
+    "awq": {"awq", "auto_awq", "awq_marlin", "moe_wna16"},
+    "gptq": {"gptq", "auto_gptq", "gptq_marlin", "gptq_bitblas", "moe_wna16"},
+    "mxfp4": {"mxfp4", "gpt_oss_mxfp4"},
+    "modelopt": {"modelopt", "modelopt_fp4", "modelopt_mixed", "modelopt_mxfp8"},
+    "fp8": {"fp8", "deepseek_v4_fp8"},
+}
+_MOST_RANKS: Final = 64
+
+
+class PlanVerdict(StrEnum):
+    """What is known of a cell before it runs."""
+
+    RUN = "run"
+    UNCERTAIN = "uncertain"
+    IMPOSSIBLE = "impossible"
+    UNKNOWN = "unknown"
+    """The shape of the model is not known, or not understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accelerator:
+    """What a cell runs on.
+
+    Attributes:
+        architecture: ``gfx942``, ``sm_90``, ``x86_64``.
+        memory: Memory of one device.
+        speed: Data-sheet figures of one device; None where they are not known.
+        count: Devices that the cell has, >= 1.
+    """
+
+    architecture: str
+    memory: MemoryDevice
+    speed: Speed | None = None
+    count: int = 1
+
+    def partitioned(self, partition: Partition) -> Accelerator:
+        """Return the devices that a partition mode makes of each of these."""
+        memory = replace(
+            self.memory,
+            capacity_bytes=int(partition.share(self.memory.capacity_bytes)),
+            free_bytes=None,
+        )
+        speed = self.speed and Speed(
+            partition.share(self.speed.bandwidth_bytes_per_s),
+            {name: partition.share(peak) for name, peak in self.speed.peak_flops_per_s.items()},
+        )
+        return replace(self, memory=memory, speed=speed, count=self.count * partition.instances)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is known of a cell before it runs.
+
+    Attributes:
+        verdict: Whether it may run.
+        reasons: What speaks against it, and how its memory adds up.
+        memory: The memory of one rank; None where the model's shape is not known.
+        ceiling: How fast at most; None where shape or speed are not known.
+        advice: What to change so that it fits; empty if it does or nothing would help.
+        tensor_parallel: The smallest tensor-parallel size that surely fits; None if none does.
+    """
+
+    verdict: PlanVerdict
+    reasons: tuple[Refusal, ...]
+    memory: MemoryPlan | None = None
+    ceiling: Ceiling | None = None
+    advice: tuple[str, ...] = ()
+    tensor_parallel: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return verdict, reasons, memory and ceiling in base units.
+
+        Bounds are given by their upper end, with the lower one beside it: a cell runs for sure if
+        ``required_bytes`` is within ``budget_bytes``.
+        """
+        return {
+            "verdict": str(self.verdict),
+            "reasons": [{"rule": reason.rule, "text": reason.text} for reason in self.reasons],
+            "advice": list(self.advice),
+            "memory": self.memory and _memory_json(self.memory),
+            "ceiling": self.ceiling
+            and {
+                "decode_tokens_per_s": self.ceiling.decode_tokens_per_s,
+                "prefill_tokens_per_s": self.ceiling.prefill_tokens_per_s,
+            },
+        }
+
+
+def _memory_json(memory: MemoryPlan) -> dict[str, Any]:
+    overhead, required = overhead_bounds(memory.overhead), memory.required_bytes
+    return {
+        "weights_bytes": memory.weights.per_rank_bytes,
+        "kv_bytes_per_token": round(memory.cache.token_bytes),
+        "kv_bytes": memory.needed_bytes,
+        "overhead_bytes": round(overhead.high),
+        "overhead_low_bytes": round(overhead.low),
+        "required_bytes": round(required.high),
+        "required_low_bytes": round(required.low),
+        "available_bytes": round(memory.available_bytes.low),
+        "available_high_bytes": round(memory.available_bytes.high),
+        "budget_bytes": memory.requested_bytes,
+        "capacity_bytes": memory.capacity_bytes,
+        "max_model_len": memory.length_tokens,
+        "max_model_len_that_fits": memory.longest_tokens[0],
+    }
+
+
+def effective_quantization(shape: ModelShape, flag: str | None) -> Quantization | None:
+    """Return how weights are quantized once they are loaded.
+
+    Args:
+        shape: The model, with the quantization of its checkpoint.
+        flag: Value of ``--quantization``; None leaves it to the checkpoint.
+
+    Raises:
+        ShapeError: The flag contradicts the checkpoint (vLLM 0.32.0, ``config/model.py``
+            _verify_quantization), or needs a checkpoint of its own.
+    """
+    stored = shape.quantization
+    if flag is None or stored is None:
+        return stored if flag is None else of_flag(flag)
+    method = stored.method
+    allowed = _SAME_METHOD.get(method, {method}) | {method}
+    if flag not in allowed:
+        raise ShapeError(
+            f"--quantization {flag} does not match the checkpoint's {method!r}; leave it out"
+        )
+    return replace(stored, method=flag)
+
+
+def plan(
+    shape: ModelShape,
+    settings: EngineSettings,
+    accelerator: Accelerator,
+    *,
+    dtype: str = "bfloat16",
+    quantization_flag: str | None = None,
+    image: str = "",
+    draft: ModelShape | None = None,
+    files_bytes: int | None = None,
+) -> Plan:
+    """Return what is known of a cell before it runs.
+
+    Args:
+        shape: The model.
+        settings: How the engine is started.
+        accelerator: What it runs on.
+        dtype: ``--dtype`` as it comes out: ``bfloat16``, ``float16`` or ``float32``.
+        quantization_flag: ``--quantization``; None leaves it to the checkpoint.
+        image: Reference of the image, whose kernels are looked at if it is an official one.
+        draft: Draft model of speculative decoding.
+        files_bytes: Size of the checkpoint's tensors, if it is known.
+    """
+    settings = replace(settings, item_bytes=4 if dtype == "float32" else 2)
+    memory_device = replace(accelerator.memory, native_fp8=native_fp8(accelerator.architecture))
+    try:
+        quantization = effective_quantization(shape, quantization_flag)
+    except ShapeError as error:
+        return Plan(PlanVerdict.IMPOSSIBLE, (Refusal("quantization", str(error)),))
+    refusals = (
+        *image_refusals(accelerator.architecture, image=image, version=settings.version),
+        *_refusals(shape, settings, accelerator, dtype, quantization),
+    )
+    try:
+        memory = plan_memory(
+            shape,
+            settings,
+            memory_device,
+            quantization=quantization,
+            draft=draft,
+            files_bytes=files_bytes,
+        )
+    except (ShapeError, ValueError) as error:
+        impossible = any(refusal.is_certain for refusal in refusals)
+        verdict = PlanVerdict.IMPOSSIBLE if impossible else PlanVerdict.UNKNOWN
+        return Plan(verdict, (*refusals, Refusal("unknown", str(error), is_certain=False)))
+    ceiling = _ceiling(shape, settings, accelerator, dtype, quantization)
+    reasons = (*refusals, Refusal("memory", memory.reason, memory.fit is Fit.IMPOSSIBLE))
+    tensor = settings.parallelism.tensor if memory.fit is Fit.RUN else None
+    if memory.fit is not Fit.RUN:
+        tensor = _enough_ranks(shape, settings, memory_device, quantization, files_bytes)
+    return Plan(
+        _verdict(refusals, memory.fit),
+        reasons,
+        memory,
+        ceiling,
+        _advice(memory, tensor, settings),
+        tensor,
+    )
+
+
+def _refusals(
+    shape: ModelShape,
+    settings: EngineSettings,
+    accelerator: Accelerator,
+    dtype: str,
+    quantization: Quantization | None,
+) -> tuple[Refusal, ...]:
+    is_nvidia = accelerator.memory.vendor == "cuda"
+    new_marlin = settings.version is None or settings.version >= (0, 32)
+    return (
+        *support_refusals(
+            accelerator.architecture,
+            dtype=dtype,
+            quantization=quantization,
+            kv_cache_dtype=settings.kv_cache_dtype,
+            version=settings.version,
+        ),
+        *division_refusals(
+            shape,
+            settings.parallelism,
+            quantization=quantization,
+            device_count=None if accelerator.memory.vendor == "cpu" else accelerator.count,
+            pads_groups=is_nvidia and new_marlin,
+        ),
+    )
+
+
+def _verdict(refusals: tuple[Refusal, ...], fit: Fit) -> PlanVerdict:
+    if fit is Fit.IMPOSSIBLE or any(refusal.is_certain for refusal in refusals):
+        return PlanVerdict.IMPOSSIBLE
+    if fit is Fit.UNCERTAIN or refusals:
+        return PlanVerdict.UNCERTAIN
+    return PlanVerdict.RUN
+
+
+def _ceiling(
+    shape: ModelShape,
+    settings: EngineSettings,
+    accelerator: Accelerator,
+    dtype: str,
+    quantization: Quantization | None,
+) -> Ceiling | None:
+    if accelerator.speed is None:
+        return None
+    try:
+        return ceiling_of(
+            shape,
+            accelerator.speed,
+            settings.parallelism,
+            quantization=quantization,
+            dtype=dtype,
+            kv_cache_dtype=settings.kv_cache_dtype,
+        )
+    except ShapeError:
+        return None
+
+
+def _enough_ranks(
+    shape: ModelShape,
+    settings: EngineSettings,
+    device: MemoryDevice,
+    quantization: Quantization | None,
+    files_bytes: int | None,
+) -> int | None:
+    """Return the smallest larger tensor-parallel size that surely fits and can be divided."""
+    heads = [
+        kind.mixer.heads
+        for kind in shape.kinds
+        if isinstance(kind.mixer, Attention | LatentAttention)
+    ]
+    for ranks in tensor_sizes(max(heads, default=1), _MOST_RANKS):
+        if ranks <= settings.parallelism.tensor:
+            continue
+        parallelism = replace(settings.parallelism, tensor=ranks)
+        if division_refusals(shape, parallelism, quantization=quantization):
+            continue
+        memory = plan_memory(
+            shape,
+            replace(settings, parallelism=parallelism),
+            device,
+            quantization=quantization,
+            files_bytes=files_bytes,
+        )
+        if memory.fit is Fit.RUN:
+            return ranks
+    return None
+
+
+def _advice(memory: MemoryPlan, tensor: int | None, settings: EngineSettings) -> tuple[str, ...]:
+    if memory.fit is Fit.RUN:
+        return ()
+    found = []
+    surely, perhaps = memory.longest_tokens
+    if 0 < surely < memory.length_tokens:
+        found.append(f"--max-model-len {surely} fits")
+    elif 0 < perhaps < memory.length_tokens:
+        found.append(f"--max-model-len {perhaps} may fit")
+    if tensor is not None:
+        devices = tensor * settings.parallelism.pipeline * settings.parallelism.data
+        found.append(f"--tensor-parallel-size {tensor} fits, on {devices} such devices")
+    return tuple(found)
