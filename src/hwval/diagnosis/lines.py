@@ -55,6 +55,7 @@ _CARRIERS: Final = (
     ),
     re.compile(r"^[A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d [\w.-]+ [\w./@-]+(?:\[\d+\])?: ?"),
     re.compile(r"^[\w.-]+ +\| ?"),
+    re.compile(rf"^{_TIME} +\| "),
     re.compile(rf"^\[{_TIME}\] "),
     re.compile(r"^> "),
     re.compile(r"^[│|] "),

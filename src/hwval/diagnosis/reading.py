@@ -31,6 +31,10 @@ __all__ = ["Finding", "Reading", "match_line", "read_log"]
 _KEPT: Final = 60
 # Long lines (a whole configuration, a dictionary of names) say what they are at their beginning.
 _MATCHED_CHARACTERS: Final = 4000
+# A pager, a chat or a person breaks long lines between words.
+_BROKEN_CHARACTERS: Final = 40
+_BROKEN_LINES: Final = 4
+_UNFINISHED: Final = re2.compile(r"[\w,(=/-]$")
 _ERROR_LINE: Final = re2.compile(
     r"(?i)^\W{0,3}(?:[\w./-]+: )?(?:fatal )?error\b ?[:\]]|^Fatal Python error|\bcore dumped\b"
 )
@@ -123,8 +127,8 @@ def read_log(stream: BinaryIO, book: RuleBook) -> Reading:
     scan = LogScan(stream)
     reading = Reading()
     kept: dict[str, int] = {}
-    for event in read_events(map(read_line, scan)):
-        _take(event, book, reading, kept)
+    for event, rest in _with_rest(read_events(map(read_line, scan))):
+        _take(event, rest, book, reading, kept)
     # Somebody else's server may come up in the same log after the engine died.
     if not scan.boot_line < reading.death_line < scan.start_line:
         reading.start_line = scan.start_line
@@ -133,14 +137,50 @@ def read_log(stream: BinaryIO, book: RuleBook) -> Reading:
     return reading
 
 
-def _take(event: Event, book: RuleBook, reading: Reading, kept: dict[str, int]) -> None:
+def _with_rest(events: Iterable[Event]) -> Iterator[tuple[Event, str]]:
+    """Yield each event with what was broken off its line and stands alone in the next ones."""
+    broken: list[Event] = []
+    for event in events:
+        if broken and (len(broken) > _KEPT or not _goes_on(broken[-1], event)):
+            yield from _rests(broken)
+            broken = []
+        broken.append(event)
+    yield from _rests(broken)
+
+
+def _rests(broken: list[Event]) -> Iterator[tuple[Event, str]]:
+    texts = [event.line.text.strip() for event in broken]
+    for place, event in enumerate(broken):
+        yield event, " ".join(texts[place + 1 : place + 1 + _BROKEN_LINES])
+
+
+def _goes_on(event: Event, after: Event) -> bool:
+    """Return whether a pager or a person broke the line of ``event``, and ``after`` has the rest.
+
+    What is printed as lines has a prefix, begins with a class or ends its sentence.
+    """
+    line, rest = event.line, after.line
+    return (
+        rest.number == line.number + 1
+        and not (rest.process or rest.level or after.exception)
+        and len(line.raw) >= _BROKEN_CHARACTERS
+        and len(rest.raw) <= len(line.raw) + _BROKEN_CHARACTERS
+        and _UNFINISHED.search(line.text) is not None
+    )
+
+
+def _take(
+    event: Event, rest: str, book: RuleBook, reading: Reading, kept: dict[str, int]
+) -> None:
     line = event.line
-    hits = book.hits(line.text[:_MATCHED_CHARACTERS])
+    text = line.text[:_MATCHED_CHARACTERS]
+    texts = (text, f"{text} {rest}"[:_MATCHED_CHARACTERS]) if rest else (text,)
+    hits = book.hits(*texts)
     kinds = {hit.kind for hit in hits}
     _take_signs(line.number, hits, reading)
     if Kind.BENIGN in kinds:
         return
-    for finding in _findings(event, hits):
+    for finding in _findings(event, hits, texts[-1]):
         if line.level != "info" or finding.rule.infos:
             _keep(finding, reading, kept)
     if line.level == "info":
@@ -173,15 +213,15 @@ def _keep(finding: Finding, reading: Reading, kept: dict[str, int]) -> None:
 def match_line(text: str, book: RuleBook) -> list[Finding]:
     """Return a finding for every rule that a line matches that stands alone, as the kernel's do."""
     event = Event(LogLine(0, "", "", text, text), "", Traceback())
-    return _findings(event, book.hits(text[:_MATCHED_CHARACTERS]))
+    return _findings(event, book.hits(text[:_MATCHED_CHARACTERS]), text)
 
 
-def _findings(event: Event, hits: Iterable[Hit]) -> list[Finding]:
+def _findings(event: Event, hits: Iterable[Hit], text: str) -> list[Finding]:
     """Return a finding for each rule among ``hits``, its traceback not yet asked."""
     found: dict[str, Finding] = {}
     for hit in hits:
         rule = hit.rule
-        if rule is None or rule.id in found or _search(rule.unless, event.line.text):
+        if rule is None or rule.id in found or _search(rule.unless, text):
             continue
         values = {name: value_of(value) for name, value in hit.groups.items()}
         found[rule.id] = Finding(rule, event, values)

@@ -211,10 +211,13 @@ class RuleBook:
     _patterns: tuple[tuple[Kind, Rule | None, Any], ...]
     _automaton: Any
 
-    def hits(self, text: str) -> list[Hit]:
-        """Return a hit for every pattern that ``text`` matches: all are searched in one pass."""
-        numbers = self._automaton.Match(text)
-        return [self._hit(number, text) for number in sorted(numbers)] if numbers else []
+    def hits(self, *texts: str) -> list[Hit]:
+        """Return a hit for every pattern that one of ``texts`` matches, by the first that does."""
+        found: dict[int, str] = {}
+        for text in texts:
+            for number in self._automaton.Match(text) or ():
+                found.setdefault(number, text)
+        return [self._hit(number, found[number]) for number in sorted(found)]
 
     def patterns_of(self, rule: Rule | None) -> list[Any]:
         """Return the patterns of a rule, or those that belong to none."""
