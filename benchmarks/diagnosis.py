@@ -43,7 +43,7 @@ def labels_of(path: Path) -> Iterator[dict[str, Any]]:
 
 def circumstances_of(label: dict[str, Any], log: Path) -> Circumstances:
     """Return what a label, or a file beside the log, knows besides it."""
-    inspected, kernel = log.with_suffix(".inspect.json"), log.with_suffix(".kernel.log")
+    inspected, kernel = log.with_suffix(".inspect.json"), log.with_suffix(".kernel.txt")
     if inspected.is_file():
         known = Circumstances.of_inspect(json.loads(inspected.read_text("utf-8")))
         lines = kernel.read_text("utf-8").splitlines() if kernel.is_file() else []

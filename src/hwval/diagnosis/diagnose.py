@@ -143,12 +143,14 @@ class _Decision:
         if best is None or best.tier >= Tier.CAUSE:
             return best
         first = self._first_error()
-        if best.tier is Tier.HINT:
-            log, known = self._reading, self._known
-            failed = known.failed or known.timed_out or known.exit_code not in (None, 0)
-            return best if first or log.wrapper or log.death_line or failed else None
         # Something that no rule knows came first: what follows from it is not the cause.
-        return None if first is not None and first.line.number < best.line else best
+        if first is not None and first.line.number < best.line:
+            return None
+        log, known = self._reading, self._known
+        failed = known.failed or known.timed_out or known.exit_code not in (None, 0)
+        # A hint explains a failure; it does not make one.
+        has_failed = first or log.wrapper or log.death_line or failed
+        return best if best.tier > Tier.HINT or has_failed else None
 
     @staticmethod
     def _best(findings: Iterable[Finding]) -> Finding | None:
@@ -157,6 +159,8 @@ class _Decision:
     def _first_error(self) -> Event | None:
         errors = [e for e in self._errors if e.line.number > self._reading.start_line]
         errors = errors or self._errors
+        if not errors and not self._reading.start_line:
+            errors = list(self._reading.refusals)  # without a server, nobody else was refused
         return next((e for e in errors if e.exception), errors[0] if errors else None)
 
     def _of_finding(self, best: Finding) -> Diagnosis:
@@ -166,13 +170,18 @@ class _Decision:
         return Diagnosis(
             cause=rule.cause,
             family=self._book.causes[rule.cause].family,
-            evidence=_evidence(best.event) if best.line else None,
+            evidence=_evidence(self._shown(best)) if best.line else None,
             summary=fill(rule.summary, values),
             remedy=_with_link(fill(rule.remedy, values), rule.link),
             fingerprint=failure_fingerprint(rule.cause, f"{rule.id} {key}"),
             secondary=self._secondary(rule.cause, best.line),
             rule=rule.id,
         )
+
+    def _shown(self, best: Finding) -> Event:
+        """Return the event that shows a cause best: where it was foretold, if it was."""
+        told = (f for f in self._findings if f.rule.id == best.rule.foretold_by)
+        return next((f.event for f in told if f.line < best.line), best.event)
 
     def _secondary(self, cause: str, line: int = 0) -> tuple[str, ...]:
         others = [f for f in self._findings if f.tier > Tier.HINT and f.line != line]

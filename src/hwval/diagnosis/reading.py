@@ -101,6 +101,7 @@ class Reading:
     Attributes:
         findings: Lines that rules know, conditions on tracebacks not yet asked.
         errors: All errors but wrappers, also those that a rule knows.
+        refusals: Errors that a server answers a request with and lives on.
         wrapper: The first line that says that something failed, never why.
         death_line: The last line after which no engine lives, 0 for none.
         end_line: The last line that says that a server stops, for whatever reason, 0 for none.
@@ -113,6 +114,7 @@ class Reading:
 
     findings: list[Finding] = field(default_factory=list)
     errors: _Bounded = field(default_factory=_Bounded)
+    refusals: _Bounded = field(default_factory=_Bounded)
     wrapper: Event | None = None
     death_line: int = 0
     end_line: int = 0
@@ -169,9 +171,7 @@ def _goes_on(event: Event, after: Event) -> bool:
     )
 
 
-def _take(
-    event: Event, rest: str, book: RuleBook, reading: Reading, kept: dict[str, int]
-) -> None:
+def _take(event: Event, rest: str, book: RuleBook, reading: Reading, kept: dict[str, int]) -> None:
     line = event.line
     text = line.text[:_MATCHED_CHARACTERS]
     texts = (text, f"{text} {rest}"[:_MATCHED_CHARACTERS]) if rest else (text,)
@@ -179,6 +179,8 @@ def _take(
     kinds = {hit.kind for hit in hits}
     _take_signs(line.number, hits, reading)
     if Kind.BENIGN in kinds:
+        if _is_error(event):
+            reading.refusals.add(event)
         return
     for finding in _findings(event, hits, texts[-1]):
         if line.level != "info" or finding.rule.infos:

@@ -92,6 +92,8 @@ class Rule(_Strict):
         frames: Conditions on the traceback of the line.
         warnings: Whether a line of level *warning* counts in full; else it is a hint.
         infos: Whether a line of level *info* counts at all.
+        foretold_by: Rule whose line, where it stands above, is the evidence in place of this one's:
+            a warning that said why, long before its consequence.
         key: Groups whose values are part of the failure's identity.
         compute: Further values, by arithmetic over the groups.
         summary: One sentence with numbers; alternatives from the richest to one without fields.
@@ -109,6 +111,7 @@ class Rule(_Strict):
     frames: Frames = Frames()
     warnings: bool = False
     infos: bool = False
+    foretold_by: str | None = None
     key: _Texts = ()
     compute: Annotated[Mapping[str, str], AfterValidator(_readable)] = Field(default_factory=dict)
     summary: _Texts = Field(min_length=1)

@@ -29,7 +29,7 @@ _HEAD_BYTES: Final = 120
 # A log that is not short is crowded: of each block in its middle only lines with words of crashes
 # are read, the first and the last of them. What began it and what ended it is read whole.
 _MAX_ZONES: Final = 10_000
-_CROWDED_ZONES: Final = 125
+_CROWDED_ZONES: Final = 60
 _END_BYTES: Final = 256 << 10
 _FREE_HOT_LINES: Final = 20_000
 
@@ -43,8 +43,8 @@ _TELLING: Final = (
     "ssert|annot |an't |n't |ould not|[Nn]ot |NOT |[Nn]o |NVML|[Dd]river|[Rr]efuse|[Dd]enied|"
     "[Uu]nable|upported|[Ss]ignal|SIG[A-Z]|[Oo]ut of |OOM|oom|[Mm]emory|xceed|nvalid|equire|"
     "ismatch|[Ff]ail|ime-?d? ?out|TIMEOUT|[Ll]imit|[Mm]issing|nexpected|ndefined|nrecogni|nknown|"
-    "CANCEL|[Mm]ust |hould |greater|larger|smaller|in use|is used|orrupt|quota|[Ss]hutting|died|"
-    "dead|stuck|[Ww]aiting|[Bb]us |version|_len|_size|KV cache|GiB|/dev/"
+    "navailable|CANCEL|[Mm]ust |hould |greater|larger|smaller|in use|is used|orrupt|"
+    "quota|[Ss]hutting|died|dead|stuck|[Ww]aiting|[Bb]us |version|_len|_size|KV cache|GiB|/dev/"
 )
 # Signs that a server begins to come up, that it did, and that an engine works, in any version.
 _BOOT_SIGNS: Final = (b"Started server process", b"vLLM API server version")
