@@ -19,6 +19,7 @@ from hwval.catalogue.facts import HardwareFacts
 from hwval.catalogue.facts import ImageFacts
 from hwval.catalogue.facts import ModelFacts
 from hwval.catalogue.facts import Vendor
+from hwval.catalogue.facts import catalogue_json_schema
 from hwval.cell import Dtype
 from hwval.errors import UsageError
 from hwval.resources import resource_path
@@ -35,6 +36,7 @@ __all__ = [
     "ImageFacts",
     "ModelFacts",
     "Vendor",
+    "catalogue_json_schema",
     "load_catalogue",
     "split_image",
 ]

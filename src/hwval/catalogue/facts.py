@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
+from typing import Any
+from typing import Final
+from typing import Literal
+from typing import Self
 
 from pydantic import AfterValidator
 from pydantic import BeforeValidator
 from pydantic import Field
 from pydantic import StrictBool
+from pydantic import StrictFloat
 from pydantic import StrictInt
 from pydantic import WithJsonSchema
+from pydantic import model_validator
 
 from hwval.cell import Dtype
 from hwval.cell import slug
+from hwval.planning.model_shape import ShapeError
+from hwval.planning.model_shape import read_shape
 from hwval.units import parse_bytes
 from hwval.yamlmodel import YamlModel
+from hwval.yamlmodel import problem_at
 
 __all__ = [
     "Bytes",
@@ -26,6 +37,7 @@ __all__ = [
     "ImageFacts",
     "ModelFacts",
     "Vendor",
+    "catalogue_json_schema",
 ]
 
 
@@ -62,6 +74,24 @@ def _read_bytes(value: object) -> object:
     return parse_bytes(value) if isinstance(value, str) else value
 
 
+def _read_bandwidth(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    size, slash, second = value.rpartition("/")
+    if not slash or second.strip() != "s":
+        raise ValueError(f"{value!r} is no bandwidth; write '1024 GB/s'")
+    return parse_bytes(size)
+
+
+def _read_flops(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = _FLOPS.fullmatch(value)
+    if match is None:
+        raise ValueError(f"{value!r} is no number of operations a second; write '181 TFLOPS'")
+    return float(match[1]) * _FLOPS_UNITS[match[2]]
+
+
 def _check_hardware_name(name: str) -> str:
     if not name or slug(name) != name:
         raise ValueError(f"{name!r} is no hardware name; allowed: a-z 0-9 . _ -")
@@ -73,6 +103,22 @@ Bytes = Annotated[
     BeforeValidator(_read_bytes),
     WithJsonSchema({"type": "string", "examples": ["16 GiB"]}),
 ]
+_FLOPS: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(TFLOPS|PFLOPS)\s*")
+_FLOPS_UNITS: Final = {"TFLOPS": 1e12, "PFLOPS": 1e15}
+_Bandwidth = Annotated[
+    StrictInt,
+    BeforeValidator(_read_bandwidth),
+    Field(gt=0),
+    WithJsonSchema({"type": "string", "examples": ["1024 GB/s"]}),
+]
+_Flops = Annotated[
+    StrictFloat,
+    BeforeValidator(_read_flops),
+    Field(gt=0),
+    WithJsonSchema({"type": "string", "examples": ["181 TFLOPS"]}),
+]
+_PeakOf = Literal["float32", "float16", "bfloat16", "fp8", "int8", "fp4"]
+_Count = Annotated[StrictInt, Field(gt=0)]
 _HardwareName = Annotated[str, AfterValidator(_check_hardware_name)]
 
 
@@ -86,6 +132,16 @@ class HardwareFacts(YamlModel):
     """Name for people."""
     memory_bytes: Bytes | None = Field(default=None, alias="memory")
     """Memory of one device, ``16 GiB``; left out where it depends on the host."""
+    memory_at_most_bytes: Bytes | None = Field(default=None, alias="memory_at_most")
+    """Most that one device can be given, where ``memory`` depends on the host."""
+    unified: StrictBool = False
+    """Whether that is the host's own memory, which other processes use too."""
+    bandwidth_bytes_per_s: _Bandwidth | None = Field(default=None, alias="bandwidth")
+    """Data-sheet peak of that memory, ``1024 GB/s``."""
+    peak_flops_per_s: dict[_PeakOf, _Flops] = Field(default_factory=dict, alias="peak")
+    """Data type -> dense peak without sparsity, ``181 TFLOPS``; left out what it cannot compute."""
+    dies: _Count | None = None
+    """Compute dies that partition modes deal out; left out where there are no such modes."""
     source: str
     uncertain: StrictBool = False
     """Whether a figure was not found in a source of its own."""
@@ -135,7 +191,36 @@ class ModelFacts(YamlModel):
     """Whether its files need a token."""
     weights_bytes: Bytes | None = Field(default=None, alias="weights")
     """Size of the files that are loaded, ``16.1 GB``."""
+    parameters: _Count | None = None
+    """Parameters of the language model, towers left out."""
+    active_parameters: _Count | None = None
+    """Those that a token is multiplied with, where they are not all of them."""
+    config: dict[str, Any] | None = None
+    """What of its config.json decides its size, in that file's own words."""
+    quantization_config: dict[str, Any] | None = None
+    """The section of that name in its config.json."""
     source: str
+    uncertain: StrictBool = False
+    """Whether a figure was not found in a source of its own."""
+
+    @property
+    def full_config(self) -> Mapping[str, Any] | None:
+        """``config`` with its ``quantization_config``; None if it is not known."""
+        if self.config is None or self.quantization_config is None:
+            return self.config
+        return {**self.config, "quantization_config": self.quantization_config}
+
+    @model_validator(mode="after")
+    def _check_config(self) -> Self:
+        if self.full_config is not None:
+            try:
+                read_shape(self.full_config)
+            except ShapeError as error:
+                problem = str(error).removeprefix("config.json: ")
+                raise problem_at("config", f"config: {problem}") from error
+        elif self.quantization_config is not None:
+            raise problem_at("quantization_config", "a quantization_config without a config")
+        return self
 
 
 class CatalogueSection(YamlModel):
@@ -144,3 +229,9 @@ class CatalogueSection(YamlModel):
     hardware: dict[_HardwareName, HardwareFacts] = Field(default_factory=dict)
     images: dict[str, ImageFacts] = Field(default_factory=dict)
     models: dict[str, ModelFacts] = Field(default_factory=dict)
+
+
+def catalogue_json_schema() -> dict[str, Any]:
+    """Return the JSON Schema of a file of the catalogue."""
+    schema = CatalogueSection.model_json_schema(by_alias=True)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

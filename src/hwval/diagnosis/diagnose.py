@@ -33,6 +33,7 @@ from hwval.diagnosis.template import fill
 __all__ = ["diagnose", "diagnose_file", "diagnose_stream"]
 
 _MAX_EVIDENCE_CHARACTERS: Final = 1000
+_END_LINES: Final = 5
 _SIGKILL: Final = 9
 _HEALTHY: Final = Diagnosis(None, None, None, "The engine is healthy.", "", None)
 
@@ -150,7 +151,10 @@ class _Decision:
         failed = known.failed or known.timed_out or known.exit_code not in (None, 0)
         # A hint explains a failure; it does not make one.
         has_failed = first or log.wrapper or log.death_line or failed
-        return best if best.tier > Tier.HINT or has_failed else None
+        if best.tier > Tier.HINT or has_failed:
+            return best
+        # What a log ends with may be why it goes no further.
+        return self._best(f for f in self._findings if f.line > log.lines - _END_LINES)
 
     @staticmethod
     def _best(findings: Iterable[Finding]) -> Finding | None:
@@ -174,7 +178,7 @@ class _Decision:
             summary=fill(rule.summary, values),
             remedy=_with_link(fill(rule.remedy, values), rule.link),
             fingerprint=failure_fingerprint(rule.cause, f"{rule.id} {key}"),
-            secondary=self._secondary(rule.cause, best.line),
+            secondary=self._secondary(rule.cause),
             rule=rule.id,
         )
 
@@ -183,8 +187,11 @@ class _Decision:
         told = (f for f in self._findings if f.rule.id == best.rule.foretold_by)
         return next((f.event for f in told if f.line < best.line), best.event)
 
-    def _secondary(self, cause: str, line: int = 0) -> tuple[str, ...]:
-        others = [f for f in self._findings if f.tier > Tier.HINT and f.line != line]
+    def _secondary(self, cause: str) -> tuple[str, ...]:
+        best_of_line: dict[int, Finding] = {}
+        for finding in sorted(self._findings, key=lambda f: -f.tier):
+            best_of_line.setdefault(finding.line, finding)
+        others = [f for f in best_of_line.values() if f.tier > Tier.HINT]
         others.sort(key=lambda f: (-f.tier, f.line))
         seen = dict.fromkeys(f.rule.cause for f in others)
         seen.pop(cause, None)

@@ -76,6 +76,7 @@ class _Process:
     raised: Traceback | None = None
     raised_line: int = 0
     last_line: int = 0
+    announced: Traceback | None = None
 
 
 def read_events(lines: Iterable[LogLine]) -> Iterator[Event]:
@@ -97,7 +98,7 @@ def _read(line: LogLine, process: _Process) -> Event | None:
     process.last_line = line.number
     head = _HEAD.search(line.text)
     if head is not None:
-        process.traceback = Traceback()
+        process.traceback = _announced(line, process) or Traceback()
         process.after_frame, process.header = False, line.header
         # Some say what happened on the line that announces the frames.
         says_more = any(map(str.isalnum, line.text[: head.start()]))
@@ -111,6 +112,12 @@ def _read(line: LogLine, process: _Process) -> Event | None:
     if process.traceback is not None:
         return _in_traceback(line, process)
     return _outside(line, process)
+
+
+def _announced(line: LogLine, process: _Process) -> Traceback | None:
+    """Return the traceback of the message that stands right above its head, if one does."""
+    is_next = line.number == process.raised_line + 1 and line.header == process.header
+    return process.announced if is_next else None
 
 
 def _add_frame(process: _Process, line: LogLine, frame: str) -> None:
@@ -163,7 +170,7 @@ def _class_of(text: str) -> tuple[str, bool]:
 
 def _end(line: LogLine, process: _Process, exception: str) -> Event:
     traceback = process.traceback or Traceback()
-    process.traceback, process.after_frame = None, False
+    process.traceback, process.announced, process.after_frame = None, None, False
     process.raised, process.raised_line, process.header = traceback, line.number, line.header
     return Event(line, exception, traceback)
 
@@ -175,4 +182,5 @@ def _outside(line: LogLine, process: _Process) -> Event:
         return Event(line, "", process.raised, continued=True)
     traceback = Traceback()
     process.raised, process.raised_line, process.header = traceback, line.number, line.header
+    process.announced = None if is_telling else traceback
     return Event(line, exception if is_telling else "", traceback)

@@ -35,8 +35,10 @@ _MATCHED_CHARACTERS: Final = 4000
 _BROKEN_CHARACTERS: Final = 40
 _BROKEN_LINES: Final = 4
 _UNFINISHED: Final = re2.compile(r"[\w,(=/-]$")
+_REASON: Final = re2.compile(r"\s*(?:Value|Assertion) error, ")
 _ERROR_LINE: Final = re2.compile(
-    r"(?i)^\W{0,3}(?:[\w./-]+: )?(?:fatal )?error\b ?[:\]]|^Fatal Python error|\bcore dumped\b"
+    r"(?i)^\W{0,3}(?:[\w./-]+: )?(?:fatal )?error\b ?[:\]]|^Fatal Python error|\bcore dumped\b|"
+    r"Segfault encountered|^Illegal instruction\b"
 )
 
 
@@ -72,6 +74,8 @@ class Finding:
         if rule.exception and not (event.exception and _search([rule.exception], event.exception)):
             return False
         if rule.frames.any and not any(_search(rule.frames.any, frame) for frame in frames):
+            return False
+        if rule.frames.last and not (frames and _search(rule.frames.last, frames[-1])):
             return False
         return not any(_search(rule.frames.none, frame) for frame in frames)
 
@@ -165,6 +169,7 @@ def _goes_on(event: Event, after: Event) -> bool:
     return (
         rest.number == line.number + 1
         and not (rest.process or rest.level or after.exception)
+        and _REASON.match(rest.text) is None
         and len(line.raw) >= _BROKEN_CHARACTERS
         and len(rest.raw) <= len(line.raw) + _BROKEN_CHARACTERS
         and _UNFINISHED.search(line.text) is not None

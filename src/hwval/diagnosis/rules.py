@@ -70,10 +70,12 @@ class Frames(_Strict):
 
     Attributes:
         any: At least one frame, written ``path:function``, matches one of these.
+        last: The innermost frame, the one that raised, matches one of these.
         none: No frame matches any of these.
     """
 
     any: _Texts = ()
+    last: _Texts = ()
     none: _Texts = ()
 
 
