@@ -54,6 +54,33 @@ def test_first_causal_line_wins_within_a_tier() -> None:
     assert diagnose([NO_CACHE, CONTEXT]).secondary == ("context-length-exceeds-model",)
 
 
+def test_broken_lines_are_read_together() -> None:
+    """A pager or a person broke them; a line with a prefix or a class stands for itself."""
+    start, _, tail = CONTEXT.partition(" derived")
+    end = f"derived{tail}"
+
+    assert cause_of(start, f"    {end}") == "context-length-exceeds-model"
+    assert cause_of(start, f"ERROR 11-20 10:00:00 [core.py:9] {end}") == "unknown"
+    assert cause_of(start, "") == "unknown"
+
+
+def test_log_may_end_with_a_hint() -> None:
+    """What is said last may be why it goes no further; said long before, it is not."""
+    waiting = "DEBUG 11-20 10:00:00 [utils.py:9] Waiting for 1 local, 0 remote core engine proc(s)"
+
+    assert cause_of(HELLO, waiting) == "startup-timeout"
+    assert cause_of(waiting, *[HELLO] * 9) == "cause-not-in-log"
+
+
+def test_place_that_raised_may_decide() -> None:
+    """The same words from deeper inside say something else."""
+    choosing = '  File "/app/vllm/platforms/x.py", line 1, in check_and_update_config'
+    inside = '  File "/app/other/y.py", line 1, in f'
+
+    assert cause_of(choosing, "ValueError: no such thing") == "invalid-configuration"
+    assert cause_of(choosing, inside, "ValueError: no such thing") == "unknown"
+
+
 def test_wrapper_is_not_the_cause() -> None:
     """`Engine core initialization failed` says that, never why."""
     found = diagnose([HELLO, "ValueError: the real one", GENERIC])

@@ -95,6 +95,15 @@ def test_message_may_stand_before_the_head() -> None:
     assert first.traceback is second.traceback
 
 
+def test_message_right_above_the_head_belongs_to_it() -> None:
+    """As a logger prints an exception; another exception right above is one of its own."""
+    first, second = events(prefixed(CORE, f"The template failed.\n{TRACEBACK}"))
+    earlier, later = events(f"RuntimeError: one\n{TRACEBACK}")
+
+    assert first.traceback is second.traceback
+    assert (len(earlier.traceback.frames), len(later.traceback.frames)) == (0, 2)
+
+
 def test_head_may_be_cut_off() -> None:
     """Frames alone open a traceback."""
     (event,) = events("\n".join(TRACEBACK.split("\n")[4:]))

@@ -34,6 +34,7 @@ MESSAGE = "ValueError: no"
         ("vllm-1  | ", "", ""),
         ("2026-11-20T10:00:01.123456789Z stderr F ", "", ""),
         ("2026-11-20T10:00:01.1234567Z ", "", ""),
+        ("2026-11-20 10:00:01.639 | ", "", ""),
         ("Nov 20 10:00:01 host vllm[12]: (APIServer pid=1) ", "APIServer pid=1", ""),
         ("2026-11-20 10:00:01,123 - vllm - ERROR - ", "", "error"),
         ("[2026-11-20 10:00:01] ERROR ", "", "error"),
@@ -59,6 +60,14 @@ def test_indentation_is_kept() -> None:
     assert read_line(HotLine(1, "          File x")).text == "          File x"
 
 
+def test_typography_becomes_plain() -> None:
+    """A page that a log was pasted into sets its quotation marks; the evidence keeps them."""
+    line = read_line(HotLine(1, "  File \u201c/a.py\u201d, line 1, in f"))
+
+    assert line.text == '  File "/a.py", line 1, in f'
+    assert "\u201c" in line.raw
+
+
 def test_raw_line_keeps_everything_but_escapes() -> None:
     """Evidence is shown as the log has it."""
     line = read_line(HotLine(1, "\x1b[1;36m(EngineCore pid=2)\x1b[0;0m ERROR no"))
@@ -74,7 +83,7 @@ def test_message_is_not_mistaken_for_a_prefix(text: str) -> None:
     assert read_line(HotLine(1, text)).text == text
 
 
-@given(st.text(max_size=400))
+@given(st.text(st.characters(exclude_characters="\u201c\u201d\u2018\u2019\u00a0"), max_size=400))
 def test_any_text_is_read(text: str) -> None:
     """What is left was there."""
     line = read_line(HotLine(1, text))

@@ -131,21 +131,28 @@ class _Decision:
             return False
         if log.start_line:
             ended = log.end_line > log.start_line
-            return not (ended and any(self._stops_a_server(f) for f in self._findings))
+            return not any(self._stops_a_server(f, ended=ended) for f in self._findings)
         trouble = [f.line for f in self._findings if f.tier > Tier.HINT]
         trouble += [error.line.number for error in self._errors]
         return log.work_line > max(trouble, default=0)
 
-    def _stops_a_server(self, finding: Finding) -> bool:
-        return finding.tier >= Tier.CAUSE and finding.line > self._reading.start_line
+    def _stops_a_server(self, finding: Finding, *, ended: bool) -> bool:
+        if finding.line <= self._reading.start_line:
+            return False
+        if finding.rule.cause == "startup-timeout":  # it is stuck if it did no work any more
+            return finding.line > self._reading.work_line
+        is_stopped = finding.rule.cause == "terminated-by-signal" and finding.tier > Tier.HINT
+        return ended and (finding.tier >= Tier.CAUSE or is_stopped)
 
     def _best_of_log(self) -> Finding | None:
         best = self._best(self._findings)
         if best is None or best.tier >= Tier.CAUSE:
             return best
         first = self._first_error()
-        # Something that no rule knows came first: what follows from it is not the cause.
-        if first is not None and first.line.number < best.line:
+        # Something that no rule knows came first: what follows from it is not the cause. A line of
+        # level info explains no error at all.
+        is_quiet = best.event.line.level == "info"
+        if first is not None and (first.line.number < best.line or is_quiet):
             return None
         log, known = self._reading, self._known
         failed = known.failed or known.timed_out or known.exit_code not in (None, 0)

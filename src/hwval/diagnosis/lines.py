@@ -60,6 +60,8 @@ _CARRIERS: Final = (
     re.compile(r"^> "),
     re.compile(r"^[│|] "),
 )
+# What an editor or a page makes of plain quotation marks and blanks.
+_TYPOGRAPHY: Final = str.maketrans("\u201c\u201d\u2018\u2019\u00a0", "\"\"'' ")
 _LOUD: Final = frozenset({"ERROR", "CRITICAL", "FATAL"})
 _QUIET: Final = frozenset({"TRACE", "DEBUG", "INFO", "SUCCESS"})
 
@@ -94,6 +96,8 @@ def read_line(line: HotLine) -> LogLine:
     if "\x1b" in text or ("m" in text and ("[0" in text or "[1" in text)):
         text = _ESCAPES.sub("", text)
     raw, process, level = text, "", ""
+    if not text.isascii():
+        text = text.translate(_TYPOGRAPHY)
     for _ in range(_MAX_LAYERS):
         peeled = _peel(text)
         if peeled is None:

@@ -35,8 +35,9 @@ _FREE_HOT_LINES: Final = 20_000
 
 # Words of exceptions and crashes; the lines after them go on with the message.
 _LOUD: Final = (
-    'rror|ERR|xception|Traceback|File "|[Ff]atal|FATAL|[Ff]ault|FAULT|[Aa]bort|erminate|panic|'
-    "[Kk]illed|HSA_|HIP|CUDA|hip[A-Z]|NCCL|RCCL|amdgpu|NVRM|Interrupt|Exit|[Cc]ore dumped"
+    'rror|ERR|xception|Traceback|File (?:"|\u201c)|[Ff]atal|FATAL|[Ff]ault|FAULT|[Aa]bort|'
+    "erminate|panic|[Kk]illed|HSA_|HIP|CUDA|hip[A-Z]|NCCL|RCCL|amdgpu|NVRM|Interrupt|Exit|"
+    "[Cc]ore dumped"
 )
 # Words of lines that say why in a sentence of their own.
 _TELLING: Final = (
