@@ -76,14 +76,15 @@ def accuracy(paths: list[Path], *, quiet: bool) -> None:
             found = diagnose_file(log, circumstances_of(label, log))
             wanted = None if label["cause"] in (None, "healthy") else label["cause"]
             asked += 1
-            right += found.cause == wanted
+            is_right = found.cause in {wanted, *label.get("also", ())}
+            right += is_right
             healthy += wanted is None
             false_alarms += wanted is None and found.cause is not None
-            unknown += found.cause != wanted and wanted is not None and found.cause in NO_ANSWER
-            place = evidence_is_right(found, label) if wanted and found.cause == wanted else None
+            unknown += not is_right and wanted is not None and found.cause in NO_ANSWER
+            place = evidence_is_right(found, label) if wanted and is_right else None
             placeable += place is not None
             placed += bool(place)
-            if (found.cause != wanted or place is False) and not quiet:
+            if (not is_right or place is False) and not quiet:
                 there = label.get("evidence_line") or label.get("evidence")
                 at = f"line {found.evidence.line}: {found.evidence.text}" if found.evidence else "-"
                 print(

@@ -30,7 +30,7 @@ ROWS = (
     ),
     ("yamlmodel", "synthetic", "summary", "judgement", "client"),
     ("catalogue", "engine", "signoff", "allure"),
-    ("matrix", "table", "leftovers", "failure"),
+    ("matrix", "table", "leftovers", "failure", "forecast"),
     ("ledger", "live"),
     ("placement",),
     ("launch",),
@@ -54,6 +54,7 @@ DOORS = {
     "uvloop": {"hwval.load.work"},
     "yaml": {"hwval.yamlfile", "hwval.diagnosis.rules"},
     "jinja2": {"hwval.signoff"},
+    "huggingface_hub": {"hwval.forecast.hub"},
     "numpy": {"hwval.load.summary", "hwval.synthetic", "hwval.synthetic.weights"},
     "psutil": {"hwval.engine.processes"},
     "typer": {

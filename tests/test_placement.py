@@ -19,6 +19,7 @@ from hwval.errors import UsageError
 from hwval.host import Device
 from hwval.host import Host
 from hwval.host import place
+from hwval.placement import Selection
 from hwval.placement import external_selection
 from hwval.placement import select
 from hwval.resources import resource_path
@@ -85,6 +86,59 @@ def test_cells_that_are_not_named_stay_visible() -> None:
 def test_ledger_comes_with_the_matrix() -> None:
     """Known issues are those of the matrices that run."""
     assert len(select([SMOKE], PLAIN).ledger.issues) == 3
+
+
+def planned(folder: Path, *, ledger: str = "", **options: Any) -> Selection:
+    """Return the selection of a model that no MI60 holds, and of one that it does."""
+    (folder / "ledger.yaml").write_text(f"known_issues: [{ledger}]\n")
+    path = folder / "too-big.yaml"
+    path.write_text(
+        "axes:\n  hardware: gfx906-mi60\n  image: hwval/fake-vllm:0.32.0\n  dtype: float16\n"
+        "  model: [Qwen/Qwen3-0.6B, meta-llama/Llama-3.1-70B-Instruct]\n"
+        "engine: {max-model-len: 4096}\n"
+    )
+    return select([path], LAB, **options)
+
+
+def test_impossible_cells_are_left_out(tmp_path: Path) -> None:
+    """They stay selected, with the reason and what would fit."""
+    selection = planned(tmp_path)
+    (impossible,) = selection.ruled_out
+
+    assert [placed.cell.model for placed in selection.runnable] == ["Qwen/Qwen3-0.6B"]
+    assert len(selection.placed) == 2
+    assert impossible.why_not == ""
+    assert "weights take 131 GiB of 29.4 GiB" in impossible.ruled_out
+
+
+def test_impossible_cells_are_run_if_asked(tmp_path: Path) -> None:
+    """The plan stays known."""
+    selection = planned(tmp_path, run_impossible=True)
+
+    assert selection.ruled_out == ()
+    assert [placed.forecast and placed.forecast.is_impossible for placed in selection.runnable] == [
+        False,
+        True,
+    ]
+
+
+def test_impossible_cells_of_the_ledger_are_run(tmp_path: Path) -> None:
+    """An entry wants to see its cell fail, whatever question it is about."""
+    entry = (
+        '{cells: "*70b*", fingerprint: out-of-memory-weights, reason: r, owner: o, '
+        "expires: 2999-01-01}"
+    )
+
+    assert planned(tmp_path, ledger=entry).ruled_out == ()
+
+
+def test_smoke_runs_all_its_cells() -> None:
+    """Two of its known failures are known to the planner; the ledger has them run all the same."""
+    selection = select([SMOKE], PLAIN)
+    verdicts = [str(placed.forecast and placed.forecast.verdict) for placed in selection.placed]
+
+    assert len(selection.runnable) == 12
+    assert (verdicts.count("run"), verdicts.count("impossible")) == (10, 2)
 
 
 @pytest.mark.parametrize(
@@ -164,6 +218,7 @@ def test_running_server_is_judged_by_the_one_cell_named(mixed: Path) -> None:
     (placed,) = selection.runnable
 
     assert (placed.cell.hardware, placed.image.engine) == ("sm_90-h100", EngineKind.EXTERNAL)
+    assert (placed.forecast, placed.ruled_out) == (None, "")
 
 
 def test_running_server_cannot_stand_for_two_cells(mixed: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from tests.fakes.sample_run import HOSTILE
 from tests.fakes.sample_run import all_outcomes
 from tests.fakes.sample_run import large_run
 from tests.fakes.sample_run import make_cell
+from tests.fakes.sample_run import make_engine
 from tests.fakes.sample_run import make_run
+from tests.fakes.sample_run import passing
 
 
 class Page(HTMLParser):
@@ -238,3 +241,42 @@ def test_a_start_without_a_number_says_why(tmp_path: Path) -> None:
     starts = [format_start(cell) for cell in summarise(run).cells[:5]]
 
     assert starts == ["32.5 s", "not timed", "not ready", "32.5 s", "no start"]
+
+
+def test_planner_is_held_against_what_was_measured(tmp_path: Path) -> None:
+    """Both pages say what was planned, what was measured, and whether that agrees."""
+    cell = make_cell()
+    numbers = {
+        "weights_bytes": 2.0**30,
+        "planned_weights_bytes": 2.0**30,
+        "planned_weights_least_bytes": 0.9 * 2**30,
+        "planned_weights_most_bytes": 1.1 * 2**30,
+        "kv_cache_tokens": 5000.0,
+        "planned_kv_cache_least_tokens": 1000.0,
+        "planned_kv_cache_most_tokens": 4000.0,
+    }
+    engine = replace(make_engine(cell), numbers=numbers)
+    summary = summarise(make_run(tmp_path, [cell], [engine], passing(cell)))
+    html, markdown = Page(render_html(summary)).text, render_markdown(summary)
+
+    assert "weights 922 MiB 1.10 GiB 1.00 GiB as planned" in html
+    assert "kv cache 1,000 tokens 4,000 tokens 5,000 tokens not as planned" in html
+    assert "planned weights" not in html
+    assert "## Planned against measured" in markdown
+    assert "| kv cache | 1,000 tokens | 4,000 tokens | 5,000 tokens | not as planned |" in markdown
+
+
+def test_a_run_that_nobody_planned_has_no_such_table(tmp_path: Path) -> None:
+    """Journals from before there was a planner."""
+    summary = summarise(all_outcomes(tmp_path))
+
+    assert "Planned against measured" not in render_html(summary)
+    assert "Planned against measured" not in render_markdown(summary)
+
+
+def test_impossible_cells_are_named_in_the_text_too(tmp_path: Path) -> None:
+    """Markdown has no folded lists."""
+    summary = summarise(all_outcomes(tmp_path))
+    [cell] = [cell for cell in summary.cells if cell.outcome is Outcome.IMPOSSIBLE]
+
+    assert f"  - {cell.record.cell.replace('_', chr(92) + '_')}" in render_markdown(summary)

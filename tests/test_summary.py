@@ -201,3 +201,36 @@ def test_problems_hold_every_cell_that_did_not_pass(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert problems[Outcome.KNOWN].explanation == problems[Outcome.KNOWN].cells[0].explanations[0]
     assert problems[Outcome.NOT_RUN].answer is None
+
+
+PLANNED = {
+    "planned_weights_least_bytes": 90.0,
+    "planned_weights_most_bytes": 110.0,
+    "planned_kv_cache_least_tokens": 5.0,
+    "planned_kv_cache_most_tokens": 9.0,
+}
+
+
+def test_plan_is_held_against_what_was_measured(tmp_path: Path) -> None:
+    """Each measurement that was planned, and whether it is within the bounds."""
+    cell = make_cell()
+    numbers = {**PLANNED, "weights_bytes": 100.0, "kv_cache_tokens": 10.0, "ready_s": 1.0}
+    engine = replace(make_engine(cell), numbers=numbers)
+    summary = summarise(make_run(tmp_path, [cell], [engine], passing(cell)))
+    weights, cache = summary.cells[0].predictions
+
+    assert (weights.name, weights.least, weights.most, weights.measured) == (
+        *("weights_bytes", 90.0, 110.0),
+        100.0,
+    )
+    assert (weights.is_right, cache.is_right) == (True, False)
+
+
+@pytest.mark.parametrize("numbers", [{}, PLANNED, {"weights_bytes": 1.0}])
+def test_nothing_is_compared_without_both(tmp_path: Path, numbers: dict[str, float]) -> None:
+    """An engine that logs no size, or a cell that nobody planned."""
+    cell = make_cell()
+    engine = replace(make_engine(cell), numbers=numbers)
+    summary = summarise(make_run(tmp_path, [cell], [engine], passing(cell)))
+
+    assert summary.cells[0].predictions == ()

@@ -102,3 +102,12 @@ def test_a_run_without_cells_says_that_there_is_no_evidence(tmp_path: Path) -> N
     run = large_run(tmp_path, 0)
 
     assert "No cell was asked anything" in show(run)
+
+
+def test_impossible_cells_are_named_with_their_reason(tmp_path: Path) -> None:
+    """Behind the table, so that nobody looks for them in it."""
+    lines = show(all_outcomes(tmp_path), width=200).splitlines()
+    [told] = [line for line in lines if line.startswith("IMPOSSIBLE ")]
+
+    assert told == "IMPOSSIBLE 1 cell not asked: 141 GB do not fit in 16 GB"
+    assert "__llama-70b__" in lines[lines.index(told) + 1]

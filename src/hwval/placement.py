@@ -21,6 +21,8 @@ from hwval.client import list_models
 from hwval.engine.external import ExternalEngine
 from hwval.errors import HwvalError
 from hwval.errors import SelectionError
+from hwval.forecast import Forecast
+from hwval.forecast import Forecaster
 from hwval.host import Device
 from hwval.host import Host
 from hwval.host import place
@@ -52,6 +54,10 @@ class PlacedCell:
         vendor: Whose software stack drives its hardware.
         devices: Devices that would do; a run leases as many as the cell needs.
         why_not: Why this host cannot run it; empty if it can.
+        forecast: What is known of it before it runs, here or on its own hardware; None for cells
+            that nobody planned.
+        ruled_out: Why it is not run although it was selected: it is impossible, wherever it runs,
+            and nobody wants to see it fail; empty if it is run.
     """
 
     entry: MatrixEntry
@@ -59,6 +65,8 @@ class PlacedCell:
     vendor: Vendor
     devices: tuple[Device, ...] = ()
     why_not: str = ""
+    forecast: Forecast | None = None
+    ruled_out: str = ""
 
     @property
     def cell(self) -> Cell:
@@ -86,8 +94,15 @@ class Selection:
 
     @property
     def runnable(self) -> tuple[PlacedCell, ...]:
-        """The cells that this host can run."""
-        return tuple(placed for placed in self.placed if not placed.why_not)
+        """The cells that this host can run and that the run does not leave out."""
+        return tuple(
+            placed for placed in self.placed if not placed.why_not and not placed.ruled_out
+        )
+
+    @property
+    def ruled_out(self) -> tuple[PlacedCell, ...]:
+        """The selected cells that are impossible and therefore left out."""
+        return tuple(placed for placed in self.placed if placed.ruled_out)
 
     @property
     def reasons(self) -> tuple[str, ...]:
@@ -102,8 +117,13 @@ def select(
     cells: Sequence[str] = (),
     engine: str = "auto",
     image: str | None = None,
+    run_impossible: bool = False,
+    fetch: bool = False,
 ) -> Selection:
-    """Load matrices, select cells and place them on a host.
+    """Load matrices, select cells, place them on a host and plan them.
+
+    A cell that the planner finds impossible is not run, unless that is asked for, or the ledger
+    names it: whoever wrote the entry wants to see it fail, and to learn when it no longer does.
 
     Args:
         files: Matrix files, at least one.
@@ -111,6 +131,8 @@ def select(
         cells: Ids or globs; none selects all.
         engine: ``docker`` or ``venv`` to run every cell that way, ``auto`` as its image says.
         image: Image for every cell, in place of the matrix's.
+        run_impossible: Whether impossible cells are run all the same.
+        fetch: Whether the Hub is asked for the config.json of models that are not known here.
 
     Raises:
         MatrixError: A file is wrong.
@@ -125,12 +147,15 @@ def select(
     named = select_cells(entries, cells)
     chosen = {entry.cell.id for entry in named}
     unnamed = [entry for entry in entries if entry.cell.id not in chosen]
+    ledger = load_ledgers(matrix.ledger_path for matrix in matrices if matrix.ledger_path)
     selection = Selection(
         matrices=matrices,
         host=host,
-        placed=_place_all(named, host),
+        placed=_plan_all(
+            _place_all(named, host), ledger, Forecaster(fetch=fetch), run_impossible=run_impossible
+        ),
         unnamed=_place_all(unnamed, host),
-        ledger=load_ledgers(matrix.ledger_path for matrix in matrices if matrix.ledger_path),
+        ledger=ledger,
     )
     _check_engine(selection.placed, engine)
     return selection
@@ -164,7 +189,8 @@ def external_selection(
             f"--engine-url {url} is one server, but {len(selection.placed)} cells are selected; "
             "name the one it stands for with --cell"
         )
-    placed = replace(selection.placed[0], why_not="", devices=())
+    # What runs already is not impossible, and what it runs on is not known.
+    placed = replace(selection.placed[0], why_not="", devices=(), forecast=None, ruled_out="")
     image = placed.image.model_copy(update={"engine": EngineKind.EXTERNAL})
     return replace(selection, placed=(replace(placed, image=image),))
 
@@ -187,6 +213,23 @@ def _place_all(entries: Iterable[MatrixEntry], host: Host) -> tuple[PlacedCell, 
             devices, why_not = (), f"{cell.image} is built for {built_for}, not for {vendor}"
         placed.append(PlacedCell(entry, image, vendor, devices, why_not))
     return tuple(placed)
+
+
+def _plan_all(
+    cells: Iterable[PlacedCell], ledger: Ledger, forecaster: Forecaster, *, run_impossible: bool
+) -> tuple[PlacedCell, ...]:
+    planned = []
+    for placed in cells:
+        entry = placed.entry
+        forecast = forecaster.forecast(entry.cell, entry.catalogue, placed.image, placed.devices)
+        is_left_out = (
+            forecast.is_impossible
+            and not run_impossible
+            and not any(issue.names(entry.cell.id) for issue in ledger.issues)
+        )
+        why = forecast.why if is_left_out else ""
+        planned.append(replace(placed, forecast=forecast, ruled_out=why))
+    return tuple(planned)
 
 
 def _place_hardware(

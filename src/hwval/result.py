@@ -119,7 +119,8 @@ class EngineRecord:
         versions: Component -> version as the engine itself says, e.g. ``{"vllm": "0.32.0"}``.
         image_digest: Content id of the container image; None where there is none.
         phases_s: Start-up phase -> seconds, in order.
-        numbers: Other measurements; units stand in the names (``kv_cache_tokens``).
+        numbers: Other measurements; units stand in the names (``kv_cache_tokens``). What was
+            planned of the start begins with ``planned_``.
         diagnosis: Root cause of a failed start or of a death under a question, as
             ``hwval diagnose --json`` prints it, and ``title`` (the cause in a few words) and
             ``rule`` (the rule that decided, null where none did).

@@ -174,6 +174,7 @@ def _render(template: str, summary: Summary, finalize: Any) -> str:
         format_number=format_number,
         inside_link=inert.inside_link,
         web_link=inert.web_link,
+        measured=_measured,
         names=lambda answers: ", ".join(answer.question for answer in answers),
         rows=_rows,
         shown_cells=_SHOWN_CELLS,
@@ -192,6 +193,11 @@ def _finalize_html(value: Any) -> Any:
 
 def _finalize_markdown(value: Any) -> Any:
     return value if isinstance(value, Markup) else inert.markdown(str(value))
+
+
+def _measured(numbers: Mapping[str, float]) -> Mapping[str, float]:
+    """Return numbers without those that were planned, which stand in a table of their own."""
+    return {name: value for name, value in numbers.items() if not name.startswith("planned_")}
 
 
 def _bars(phases_s: Mapping[str, float]) -> Iterable[Bar]:

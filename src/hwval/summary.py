@@ -12,6 +12,8 @@ from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+from typing import NamedTuple
 from typing import TypeVar
 
 from hwval.inert import web_link
@@ -27,6 +29,7 @@ from hwval.verdict import worst_outcome
 __all__ = [
     "CellSummary",
     "Explanation",
+    "Prediction",
     "Problem",
     "Summary",
     "format_counts",
@@ -38,6 +41,34 @@ _Key = tuple[Outcome, str, str]
 _Record = TypeVar("_Record", EngineRecord, VerdictRecord)
 _OF_THEIR_OWN = frozenset({Outcome.FAIL, Outcome.INFRA, Outcome.INCONCLUSIVE, Outcome.KNOWN})
 """Outcomes that a question comes to by itself; others follow from something else."""
+
+
+# Measurement -> the numbers that were planned for it, least and most.
+_PLANNED: Final = {
+    "weights_bytes": ("planned_weights_least_bytes", "planned_weights_most_bytes"),
+    "kv_cache_tokens": ("planned_kv_cache_least_tokens", "planned_kv_cache_most_tokens"),
+}
+
+
+class Prediction(NamedTuple):
+    """What was planned of an engine, against what it logged.
+
+    Attributes:
+        name: Of the measurement, with its unit.
+        least: Smallest value that was planned.
+        most: Largest one.
+        measured: What the engine's log said.
+    """
+
+    name: str
+    least: float
+    most: float
+    measured: float
+
+    @property
+    def is_right(self) -> bool:
+        """Whether it is within what was planned."""
+        return self.least <= self.measured <= self.most
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +147,16 @@ class CellSummary:
         if not self.engines or not self.engines[-1].ready:
             return None
         return self.engines[-1].numbers.get("ready_s")
+
+    @property
+    def predictions(self) -> tuple[Prediction, ...]:
+        """What was planned of its last start, as far as that start measured it."""
+        numbers = self.engines[-1].numbers if self.engines else {}
+        return tuple(
+            Prediction(name, numbers[least], numbers[most], numbers[name])
+            for name, (least, most) in _PLANNED.items()
+            if {name, least, most} <= numbers.keys()
+        )
 
     @property
     def cause(self) -> str:

@@ -42,6 +42,8 @@ _NARROW_COLUMNS: Final = 100
 """Below this width model, dtype and variant share a column, so that words stay whole."""
 _MAX_CELLS: Final = 200
 """Cells explained in the terminal; beyond that the page is the place to read."""
+_MAX_IMPOSSIBLE: Final = 20
+"""Cells named for one reason why they are impossible; beyond that the page is the place to read."""
 _MAX_EVIDENCE: Final = 240
 """Characters of the evidence line that the terminal shows; the page has all of it."""
 _RULE: Final = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
@@ -68,6 +70,9 @@ def print_table(summary: Summary, console: Console) -> None:
     for (outcome, reason), left_out in summary.not_asked.items():
         many = "1 cell" if len(left_out) == 1 else f"{len(left_out):,} cells"
         console.print(_line(outcome, f"{many} not asked: {one_line(reason)}"))
+        if outcome is Outcome.IMPOSSIBLE:
+            for cell in left_out[:_MAX_IMPOSSIBLE]:
+                console.print(Padding(Text(one_line(cell.record.cell)), (0, 0, 0, 2), expand=False))
     for warning in summary.warnings:
         console.print(Text(f"warning: {one_line(warning)}"))
     count = "1 cell" if len(summary.cells) == 1 else f"{len(summary.cells):,} cells"

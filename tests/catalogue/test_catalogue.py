@@ -1,15 +1,28 @@
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from hwval.catalogue import CatalogueSection
 from hwval.catalogue import EngineKind
 from hwval.catalogue import Entrypoint
 from hwval.catalogue import Vendor
+from hwval.catalogue import catalogue_json_schema
 from hwval.catalogue import load_catalogue
 from hwval.cell import Dtype
 from hwval.cell import slug
+from hwval.errors import MatrixError
 from hwval.errors import UsageError
+from hwval.planning.kv_cache import kv_cache_of
+from hwval.planning.model_shape import ModelShape
+from hwval.planning.model_shape import read_shape
+from hwval.planning.weights import params_of
+from hwval.planning.weights import stored_bytes
+from hwval.resources import resource_path
+from hwval.yamlfile import load_yaml
+from hwval.yamlmodel import validate
 
 CATALOGUE = load_catalogue()
 
@@ -110,11 +123,10 @@ def test_quantization_and_gate_of_a_model() -> None:
 def test_unknown_hardware_names_near_matches() -> None:
     """An unknown device is told with those that are written alike."""
     with pytest.raises(UsageError) as caught:
-        CATALOGUE.hardware("gfx942")
+        CATALOGUE.hardware("gfx1102")
 
     assert str(caught.value) == (
-        "hardware 'gfx942' is not in the catalogue; "
-        "did you mean 'gfx942-mi300x' or 'gfx942-mi325x'?"
+        "hardware 'gfx1102' is not in the catalogue; did you mean 'gfx1102-7600'?"
     )
 
 
@@ -170,3 +182,113 @@ def test_own_entries_win() -> None:
 
     assert load_catalogue(section).hardware("cpu").architecture == "a"
     assert load_catalogue().hardware("cpu").architecture == "x86_64"
+
+
+SHAPED = [name for name, facts in CATALOGUE.models_by_name.items() if facts.config]
+
+
+def shape_of(name: str) -> ModelShape:
+    return read_shape(CATALOGUE.model(name).full_config or {})
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_dimensions_and_sizes_of_a_model_agree(name: str) -> None:
+    """What the files are said to weigh is what their dimensions come to; so are parameters."""
+    facts, shape = CATALOGUE.model(name), shape_of(name)
+    weights = stored_bytes(shape, shape.quantization) + 2 * shape.tower_params
+
+    assert shape.architecture == facts.architecture
+    assert (shape.quantization and shape.quantization.method) == facts.quantization
+    if facts.parameters:
+        assert params_of(shape) == pytest.approx(facts.parameters, rel=0.001)
+    if facts.weights_bytes:
+        assert weights == pytest.approx(facts.weights_bytes, rel=0.005)
+
+
+@pytest.mark.parametrize(
+    ("name", "token_bytes"),
+    [
+        ("meta-llama/Llama-2-7b-hf", 524_288),
+        ("meta-llama/Llama-2-13b-hf", 819_200),
+        ("meta-llama/Llama-3.1-8B-Instruct", 131_072),
+        ("meta-llama/Llama-3.3-70B-Instruct", 327_680),
+        ("meta-llama/Llama-3.1-405B-Instruct", 516_096),
+        ("amd/Llama-3.1-405B-Instruct-FP8-KV", 258_048),
+        ("mistralai/Mistral-Nemo-Instruct-2407", 163_840),
+        ("microsoft/Phi-3.5-mini-instruct", 393_216),
+        ("Qwen/Qwen2.5-14B-Instruct", 196_608),
+        ("Qwen/Qwen3-4B-Instruct-2507", 147_456),
+    ],
+)
+def test_cache_of_a_model(name: str, token_bytes: int) -> None:
+    """Bytes of a token's keys and values, those of an FP8 cache where the checkpoint asks."""
+    shape = shape_of(name)
+    dtype = (shape.quantization and shape.quantization.kv_cache) or "auto"
+
+    assert kv_cache_of(shape, dtype=dtype).token_bytes == token_bytes
+
+
+def test_every_accelerator_has_its_peaks() -> None:
+    """Memory, bandwidth and a peak for each; all in base units and in a sane order."""
+    for name, facts in CATALOGUE.hardware_by_name.items():
+        if facts.vendor is Vendor.CPU:
+            continue
+        memory = facts.memory_bytes or facts.memory_at_most_bytes
+        assert memory, name
+        assert facts.bandwidth_bytes_per_s, name
+        assert 10 * 2**30 / 2 < memory < 2**40, name
+        assert 2e11 < facts.bandwidth_bytes_per_s < 1e13, name
+        assert 7e12 < max(facts.peak_flops_per_s.values()) < 2e16, name
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ("bandwidth: 1024 GB", "'1024 GB' is no bandwidth; write '1024 GB/s'"),
+        ("bandwidth: 1024", "1024 has no unit; write '1024 GB/s' or whatever it is"),
+        ("peak: {float16: 181}", "181 has no unit; write '181 TFLOPS' or whatever it is"),
+        ("peak: {float16: 181 T}", "is no number of operations a second; write '181 TFLOPS'"),
+        ("peak: {half: 181 TFLOPS}", "half"),
+        ("dies: 0", "greater than 0"),
+        ("banwidth: 1024 GB/s", "unknown key 'banwidth'; did you mean 'bandwidth'?"),
+    ],
+)
+def test_mistakes_in_hardware_are_told(tmp_path: Path, field: str, problem: str) -> None:
+    """With file and line, and what is allowed."""
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "hardware:\n  x:\n    vendor: cuda\n    architecture: sm_90\n    title: t\n"
+        f"    source: s\n    {field}\n"
+    )
+
+    with pytest.raises(MatrixError, match=r"c\.yaml:7: ") as caught:
+        validate(load_yaml(path), CatalogueSection)
+    assert problem in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("field", "problem"),
+    [
+        ("config: {hidden_size: -1}", "hidden_size is -1; allowed: 1..1048576"),
+        ("config: {hidden_size: 64}", "no 'num_hidden_layers'"),
+        ("quantization_config: {quant_method: awq}", "a quantization_config without a config"),
+        ("parameters: 8B", "found 8B, expected a whole number"),
+    ],
+)
+def test_mistakes_in_models_are_told(tmp_path: Path, field: str, problem: str) -> None:
+    """An absurd config is refused when the catalogue is read."""
+    path = tmp_path / "c.yaml"
+    path.write_text(f"models:\n  x/y:\n    source: s\n    {field}\n")
+
+    with pytest.raises(MatrixError, match=r"c\.yaml:4: ") as caught:
+        validate(load_yaml(path), CatalogueSection)
+    assert problem in str(caught.value)
+
+
+def test_shipped_schema_of_the_catalogue_is_current() -> None:
+    """Editors complete by the schema of this version."""
+    shipped = json.loads(resource_path("matrices/catalogue.schema.json").read_text())
+
+    assert shipped == catalogue_json_schema(), (
+        "renew it: python -m hwval.catalogue > matrices/catalogue.schema.json"
+    )

@@ -11,6 +11,15 @@ from tests.cli.calling import LAB
 from tests.cli.calling import LLAMA
 from tests.cli.calling import Call
 
+ROOMY = """\
+axes:
+  hardware: [gfx906-mi60 x2, sm_86-rtx3060-12gb]
+  image: hwval/fake-vllm:0.32.0
+  model: [Qwen/Qwen3-0.6B, meta-llama/Llama-3.1-70B-Instruct]
+  dtype: float16
+engine: {max-model-len: 8192}
+"""
+
 
 def test_plan_lists_every_cell_with_its_reason(hwval: Call) -> None:
     """One line a cell when nobody sits before it; the counts come last."""
@@ -18,40 +27,111 @@ def test_plan_lists_every_cell_with_its_reason(hwval: Call) -> None:
     lines = out.splitlines()
 
     assert code == 0
-    assert [line.split()[0] for line in lines[:3]] == ["run", "run", "elsewhere"]
-    assert lines[2].endswith(
+    assert [line.split()[0] for line in lines] == ["verdict", *["unknown"] * 2, "elsewhere", "2"]
+    assert lines[3].split()[1] == "sm_90-h100__hwval-fake-vllm-0.32.0__hub-org-name-0a1b__float16"
+    assert (
         "sm_90-h100 needs 1 device of sm_90 with 80.0 GiB, this host has none "
-        "(1 x gfx906 with 32.0 GiB)"
-    )
-    assert lines[3] == "2 run here, 1 elsewhere"
+        "(1 x gfx906 with 32.0 GiB); unknown on its own hardware: the catalogue"
+    ) in lines[3]
+    assert lines[4] == "2 unknown here, 1 elsewhere"
 
 
-def test_plan_keeps_names_whole_on_a_narrow_terminal(hwval: Call) -> None:
-    """An id can be copied; its reason moves to the next line."""
-    from hwval.cli.cells import _plan_lines
+def test_plan_tells_figures_of_what_it_knows(hwval: Call) -> None:
+    """What is needed, of how much, what is left, context, ceilings; and what to change."""
+    Path("m.yaml").write_text(ROOMY)
+    _, out, _ = hwval("plan", "--matrix", "m.yaml", "--host", "lab.json")
+    small, large, *_ = out.splitlines()[1:]
+
+    assert small.split()[0] == "elsewhere"
+    assert re.search(r" 29\.4 GiB +\+2\d\.\d GiB +8,192 +859 +\d", small)
+    assert large.split()[0] == "impossible"
+    assert re.search(r" -10\d GiB +0 +7\.37 +\d", large)
+    assert "weights take 131 GiB of 29.4 GiB (92% of 32.0 GiB)" in large
+    assert "change: --tensor-parallel-size 8 fits, on 8 such devices" in large
+    assert out.splitlines()[-1] == "2 impossible, 2 elsewhere"
+
+
+def test_plan_is_a_table_on_a_terminal(hwval: Call) -> None:
+    """Cells of one hardware stand together; ids of those in trouble can be copied."""
+    from hwval.cli.plantable import terminal_lines
     from hwval.placement import select
 
     hwval("--version")
-    lines = list(_plan_lines(select([Path("m.yaml")], LAB), 80))
+    Path("m.yaml").write_text(ROOMY)
+    lines = "\n".join(terminal_lines(select([Path("m.yaml")], LAB).placed, 130)).splitlines()
 
-    assert lines[2].splitlines() == [
-        "elsewhere  sm_90-h100__hwval-fake-vllm-0.32.0__hub-org-name-0a1b__float16",
-        "           sm_90-h100 needs 1 device of sm_90 with 80.0 GiB, this host has none",
-        "           (1 x gfx906 with 32.0 GiB)",
+    assert lines[0] == "gfx906-mi60 x2 on hwval/fake-vllm:0.32.0"
+    assert lines[1].startswith("  gfx906-mi60 needs 2 devices of gfx906")
+    assert lines[2].split() == [
+        *("verdict", "cell", "needs", "of", "spare", "context", "decode/s", "prefill/s")
     ]
+    assert lines[4].startswith("impossible  Llama-3.1-70B-Instruct float16 ")
+    assert lines[5] == (
+        "impossible  gfx906-mi60-x2__hwval-fake-vllm-0.32.0__"
+        "meta-llama-llama-3.1-70b-instruct__float16"
+    )
+    assert max(map(len, lines)) <= 130
+
+
+def test_plan_keeps_names_whole_on_a_narrow_terminal(hwval: Call) -> None:
+    """An id can be copied; everything else moves below it, within the width."""
+    from hwval.cli.plantable import terminal_lines
+    from hwval.placement import select
+
+    hwval("--version")
+    Path("m.yaml").write_text(ROOMY)
+    lines = "\n".join(terminal_lines(select([Path("m.yaml")], LAB).placed, 70)).splitlines()
+    ids = [line for line in lines if "__" in line]
+
+    assert [line.split()[0] for line in ids] == ["elsewhere", "impossible"] * 2
+    assert max(len(line) for line in lines if "__" not in line) <= 70
+    assert lines[lines.index(ids[0]) + 1].startswith("            needs ")
 
 
 def test_plan_for_programs(hwval: Call) -> None:
     """The keys that DESIGN's contract names, for each cell."""
+    Path("m.yaml").write_text(ROOMY)
     code, out, _ = hwval("plan", "--matrix", "m.yaml", "--host", "lab.json", "--json")
     plan = json.loads(out)
+    small, large, *_ = plan["cells"]
 
     assert (code, plan["host"]) == (0, "lab-7")
-    assert [cell["verdict"] for cell in plan["cells"]] == ["run", "run", "elsewhere"]
+    assert [cell["verdict"] for cell in plan["cells"]] == ["elsewhere", "impossible"] * 2
     for cell in plan["cells"]:
-        assert cell.keys() == {"cell", "verdict", "reasons", "memory", "ceiling"}
+        assert {"cell", "verdict", "reasons", "memory", "ceiling"} <= cell.keys()
         assert all(reason.keys() == {"rule", "text"} for reason in cell["reasons"])
-    assert plan["cells"][2]["reasons"][0]["rule"] == "host"
+        assert cell["reasons"][0]["rule"] == "host"
+        assert {
+            *("weights_bytes", "kv_bytes_per_token", "kv_bytes", "overhead_bytes"),
+            *("required_bytes", "capacity_bytes"),
+        } <= cell["memory"].keys()
+        assert {"decode_tokens_per_s", "prefill_tokens_per_s"} <= cell["ceiling"].keys()
+    assert small["planned"] == "run"
+    assert small["memory"]["kv_bytes_per_token"] == 114_688
+    assert small["memory"]["capacity_bytes"] == 32 * 2**30
+    assert large["memory"]["required_bytes"] > large["memory"]["capacity_bytes"]
+    assert large["advice"] == ["--tensor-parallel-size 8 fits, on 8 such devices"]
+
+
+def test_plan_without_knowledge_has_no_figures(hwval: Call) -> None:
+    """Absent is null, never zero."""
+    _, out, _ = hwval("plan", "--matrix", "m.yaml", "--host", "lab.json", "--json")
+    cell = json.loads(out)["cells"][0]
+
+    assert (cell["verdict"], cell["memory"], cell["ceiling"]) == ("unknown", None, None)
+
+
+def test_broken_config_is_unknown_with_its_name(hwval: Call) -> None:
+    """A model's folder with an absurd config.json: which file, which field, what is allowed."""
+    folder = Path("model").resolve()
+    folder.mkdir()
+    (folder / "config.json").write_text('{"hidden_size": 64, "num_hidden_layers": -1}')
+    Path("m.yaml").write_text(ROOMY.replace("Qwen/Qwen3-0.6B", str(folder)))
+    code, out, _ = hwval("plan", "--matrix", "m.yaml", "--host", "lab.json", "--json")
+    cell = json.loads(out)["cells"][0]
+
+    assert (code, cell["verdict"], cell["planned"]) == (0, "elsewhere", "unknown")
+    assert f"{folder / 'config.json'}: num_hidden_layers is -1" in cell["reasons"][1]["text"]
 
 
 def test_show_tells_all_of_a_cell(hwval: Call) -> None:
@@ -62,6 +142,7 @@ def test_show_tells_all_of_a_cell(hwval: Call) -> None:
     assert code == 0
     assert (rows["--max-model-len"], rows["A"], rows["model"]) == ("4096", "1", "hub:org/name@0a1b")
     assert rows["from"] == "m.yaml:1"
+    assert rows["planned"].startswith("unknown: the catalogue does not hold")
 
 
 def test_show_prints_the_command_that_reproduces_it(hwval: Call) -> None:

@@ -21,7 +21,8 @@ def test_help_names_every_command(hwval: Call) -> None:
 
     assert code == 0
     assert all(
-        f" {name} " in out for name in ("probe", "plan", "show", "diagnose", "report", "reap")
+        f" {name} " in out
+        for name in ("probe", "plan", "show", "diagnose", "load", "report", "reap")
     )
     assert "pytest" in out
 

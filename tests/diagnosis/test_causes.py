@@ -34,6 +34,7 @@ WRAPPERS = [
     "asyncio.exceptions.CancelledError",
     "TimeoutError",
     "EOFError",
+    "RuntimeError: cancelled",
     "SystemExit: 1",
     "Task exception was never retrieved",
     "Error in inspecting model architecture 'BirchForCausalLM'",
@@ -49,6 +50,7 @@ BENIGN = [
     "Error saving model info cache.",
     "Found ulimit of 1024 and failed to automatically increase with error current limit exceeds",
     "Exception in ASGI application",
+    "vllm.exceptions.VLLMValidationError: This model's maximum context length is 4096 tokens.",
     'INFO: 10.0.0.1:0 - "POST /v1/completions HTTP/1.1" 400 Bad Request',
     "destroy_process_group() was not called before program exit, which can leak resources.",
 ]
@@ -75,3 +77,10 @@ def test_benign_line_is_passed_over(line: str) -> None:
     assert found.cause == "unknown"
     assert found.evidence is not None
     assert found.evidence.line == 2
+
+
+def test_refused_start_is_not_a_refused_request() -> None:
+    """The same class says both."""
+    text = "vllm.exceptions.VLLMValidationError: The supplied chat template looks like a file path"
+
+    assert Kind.BENIGN not in {hit.kind for hit in load_rules().hits(text)}

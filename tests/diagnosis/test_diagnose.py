@@ -262,6 +262,33 @@ def test_server_that_was_stopped_before_it_failed() -> None:
     assert cause_of(HELLO, signal, dead) == "terminated-by-signal"
 
 
+def test_engine_that_waits_without_end_is_stuck() -> None:
+    """The same line is harmless where work follows."""
+    stall = (
+        "(EngineCore pid=3) INFO 11-20 10:01:01 [shm_broadcast.py:9] No available shared memory "
+        "broadcast block found in 60 seconds. This typically happens when some processes hang"
+    )
+    captured = "(Worker pid=4) INFO 11-20 10:00:01 [gpu_model_runner.py:9] Graph capturing finished"
+    work = "Avg generation throughput: 25.6 tokens/s"
+
+    assert cause_of(HELLO, captured, stall, stall) == "startup-timeout"
+    assert cause_of(HELLO, captured, stall, work) is None
+
+
+def test_server_that_was_interrupted_is_told_from_one_that_ended() -> None:
+    """Ctrl-C breaks it, a shutdown does not."""
+    ready = "INFO:     Application startup complete."
+    assert cause_of(HELLO, ready, "KeyboardInterrupt: terminated") == "terminated-by-signal"
+    assert cause_of(HELLO, ready, "INFO:     Shutting down") is None
+
+
+def test_log_that_ends_after_a_signal_names_it() -> None:
+    """Nothing else is wrong, and nothing shows that it served."""
+    told = "(EngineCore pid=3) INFO 11-20 10:00:01 [core.py:9] EngineCore: received signal=SIGTERM"
+
+    assert cause_of(HELLO, told, HELLO) == "terminated-by-signal"
+
+
 def test_healthy_engine_has_no_cause() -> None:
     """Whatever its log says, an engine that did not fail has nothing to diagnose."""
     found = diagnose([CONTEXT], Circumstances(failed=False))

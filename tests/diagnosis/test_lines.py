@@ -26,6 +26,9 @@ MESSAGE = "ValueError: no"
         ("(Worker_TP0_EP0 pid=9) ERROR 11-20 10:00:01 [x.py:1] ", "Worker_TP0_EP0 pid=9", "error"),
         ("(RayWorkerWrapper pid=9, ip=10.1.0.7) ", "RayWorkerWrapper pid=9", ""),
         ("VllmWorker pid=214) ERROR 11-20 10:00:01 w.py:3] ", "VllmWorker pid=214", "error"),
+        ("(EngineCore_DP0 pid=2) (Worker_TP1 pid=9) ERROR 11-20 10:00:01 [x.py:1] ",
+         "Worker_TP1 pid=9", "error"),
+        ("(EngineCore_DP0 pid=2)ESC[0;0m ", "EngineCore_DP0 pid=2", ""),
         ("[rank0]: ", "rank0", ""),
         ("[rank6]:[E509 01:24:46.197300260 ProcessGroupNCCL.cpp:2119] ", "rank6", "error"),
         ("\x1b[1;36m(APIServer pid=1)\x1b[0;0m ", "APIServer pid=1", ""),
@@ -58,6 +61,23 @@ def test_indentation_is_kept() -> None:
 
     assert line.text == "    raise x"
     assert read_line(HotLine(1, "          File x")).text == "          File x"
+
+
+@pytest.mark.parametrize(
+    ("text", "level", "message"),
+    [
+        ('{"log":"(EngineCore pid=2) ERROR no\\n","stream":"stderr"}', "error", "no"),
+        ('{"levelname": "ERROR", "message": "no"}', "error", "no"),
+        ('{"level": "info", "msg": "yes"}', "info", "yes"),
+        ('{"message": "no", "code": 400}', "", '{"message": "no", "code": 400}'),
+        ("{broken", "", "{broken"),
+    ],
+)
+def test_json_is_unpacked(text: str, level: str, message: str) -> None:
+    """As the files of a container runtime and structured loggers have it."""
+    line = read_line(HotLine(1, text))
+
+    assert (line.level, line.text, line.raw) == (level, message, text)
 
 
 def test_typography_becomes_plain() -> None:

@@ -76,7 +76,7 @@ def _read_bytes(value: object) -> object:
 
 def _read_bandwidth(value: object) -> object:
     if not isinstance(value, str):
-        return value
+        raise ValueError(f"{value!r} has no unit; write '1024 GB/s' or whatever it is")  # noqa: TRY004 - pydantic's
     size, slash, second = value.rpartition("/")
     if not slash or second.strip() != "s":
         raise ValueError(f"{value!r} is no bandwidth; write '1024 GB/s'")
@@ -85,7 +85,7 @@ def _read_bandwidth(value: object) -> object:
 
 def _read_flops(value: object) -> object:
     if not isinstance(value, str):
-        return value
+        raise ValueError(f"{value!r} has no unit; write '181 TFLOPS' or whatever it is")  # noqa: TRY004 - pydantic's
     match = _FLOPS.fullmatch(value)
     if match is None:
         raise ValueError(f"{value!r} is no number of operations a second; write '181 TFLOPS'")

@@ -5,20 +5,15 @@ from __future__ import annotations
 import json
 import shutil
 import sys
-import textwrap
-from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Any
-from typing import Final
 
 import typer
 from rich.table import Table
 
-from hwval.cli.common import NOT_A_TERMINAL_COLUMNS
 from hwval.cli.common import AsJson
 from hwval.cli.common import cache_dir
 from hwval.cli.common import console
@@ -37,20 +32,37 @@ Matrices = Annotated[
 HostFile = Annotated[
     Path | None, typer.Option("--host", metavar="FILE", help="Saved probe of another machine.")
 ]
-_INDENT: Final = " " * 11
 
 
-def plan(matrix: Matrices = None, host: HostFile = None, as_json: AsJson = False) -> None:
-    """List every cell and whether this host can run it, before anything is started."""
-    selection = _select(matrix, host)
+def plan(
+    matrix: Matrices = None,
+    host: HostFile = None,
+    hub: Annotated[
+        bool,
+        typer.Option(
+            "--hub", help="Fetch config.json of models that are not known here, at their revision."
+        ),
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List every cell with what is known of it before anything is started.
+
+    Whether it can run, here or elsewhere, its memory, and how fast at most.
+    """
+    from hwval.cli.plantable import counts_line
+    from hwval.cli.plantable import pipe_lines
+    from hwval.cli.plantable import terminal_lines
+
+    selection = _select(matrix, host, fetch=hub)
     if as_json:
         typer.echo(json.dumps(_plan_json(selection), indent=2, ensure_ascii=False))
         return
-    width = shutil.get_terminal_size().columns if sys.stdout.isatty() else NOT_A_TERMINAL_COLUMNS
-    for line in _plan_lines(selection, width):
-        typer.echo(line)
-    counts = Counter("elsewhere" if cell.why_not else "run here" for cell in selection.placed)
-    typer.echo(", ".join(f"{count} {word}" for word, count in counts.items()))
+    if sys.stdout.isatty():
+        lines = terminal_lines(selection.placed, shutil.get_terminal_size().columns)
+    else:
+        lines = pipe_lines(selection.placed)
+    typer.echo("\n".join(lines))
+    typer.echo(counts_line(selection.placed))
 
 
 def show(
@@ -85,11 +97,16 @@ def show(
         table.add_row(name, value)
     table.add_row("markers", ", ".join(entry.markers))
     table.add_row("from", entry.source)
-    table.add_row("here", found.why_not or "can run")
+    table.add_row("here", found.why_not or found.ruled_out or "can run")
+    if found.forecast is not None:
+        why = f": {found.forecast.why}" if found.forecast.why else ""
+        table.add_row("planned", f"{found.forecast.verdict}{why}")
     console().print(table)
 
 
-def _select(matrices: list[Path] | None, host_file: Path | None) -> Selection:
+def _select(
+    matrices: list[Path] | None, host_file: Path | None, *, fetch: bool = False
+) -> Selection:
     from hwval.host import Host
     from hwval.host import probe_host
     from hwval.placement import select
@@ -97,7 +114,7 @@ def _select(matrices: list[Path] | None, host_file: Path | None) -> Selection:
 
     files = matrices or [resource_path("matrices/smoke.yaml")]
     host = Host.from_json(_read_json(host_file)) if host_file is not None else probe_host()
-    return select(files, host)
+    return select(files, host, fetch=fetch)
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -114,38 +131,25 @@ def _read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def _plan_lines(selection: Selection, columns: int) -> Iterator[str]:
-    """Yield a line a cell; a reason that does not fit beside it gets its own. Ids stay whole."""
-    longest = max(len(placed.cell.id) for placed in selection.placed)
-    for placed in selection.placed:
-        word = "elsewhere" if placed.why_not else "run"
-        line = f"{word:<9}  {placed.cell.id}"
-        beside = f"{line:<{longest + 11}}  {placed.why_not}"
-        if not placed.why_not:
-            yield line
-        elif len(beside) <= columns:
-            yield beside
-        else:
-            yield f"{line}\n{_indented(placed.why_not, columns)}"
-
-
-def _indented(text: str, columns: int) -> str:
-    return textwrap.fill(text, columns, initial_indent=_INDENT, subsequent_indent=_INDENT)
-
-
 def _plan_json(selection: Selection) -> dict[str, Any]:
     return {
         "host": selection.host.hostname,
-        "cells": [
-            {
-                "cell": cell.cell.id,
-                "verdict": "elsewhere" if cell.why_not else "run",
-                "reasons": [{"rule": "host", "text": cell.why_not}] if cell.why_not else [],
-                "memory": None,
-                "ceiling": None,
-            }
-            for cell in selection.placed
-        ],
+        "cells": [_cell_json(placed) for placed in selection.placed],
+    }
+
+
+def _cell_json(placed: PlacedCell) -> dict[str, Any]:
+    from hwval.cli.plantable import verdict_of
+
+    planned = placed.forecast.to_json() if placed.forecast is not None else {"reasons": []}
+    elsewhere = [{"rule": "host", "text": placed.why_not}] if placed.why_not else []
+    return {
+        "cell": placed.cell.id,
+        **planned,
+        "verdict": verdict_of(placed),
+        "reasons": [*elsewhere, *planned["reasons"]],
+        "planned": planned.get("verdict"),
+        "runs": not placed.why_not and not placed.ruled_out,
     }
 
 

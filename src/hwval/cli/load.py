@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from enum import StrEnum
 from pathlib import Path
 from random import SystemRandom
@@ -24,7 +25,9 @@ from hwval.errors import UsageError
 if TYPE_CHECKING:
     from hwval.engine.base import Endpoint
     from hwval.load import Goals
+    from hwval.load import Limits
     from hwval.load import Progress
+    from hwval.load import Summary
     from hwval.load.schedule import Rate
 
 __all__ = ["load"]
@@ -150,31 +153,26 @@ def load(
     as_json: AsJson = False,
 ) -> None:
     """Load a server and measure TTFT, ITL, TPOT, latency and throughput."""
-    from hwval.load import Limits
     from hwval.load import LoadPlan
     from hwval.load import Target
-    from hwval.load import processes_for
     from hwval.load import run_load
     from hwval.load import summarise
     from hwval.load.lengths import parse_lengths
     from hwval.load.schedule import read_trace
     from hwval.load.workload import Workload
-    from hwval.redaction import Redactor
 
     goals = _goals(slo or [], slo_share)
-    arrivals = _rate(rate, ramp_from, ramp)
     recorded = read_trace(trace) if trace else None
-    is_open = arrivals is not None or recorded is not None
-    if arrivals is not None and recorded is not None:
+    arrivals = _rate(rate, ramp_from, ramp)
+    is_open = recorded is not None or arrivals is not None
+    if recorded is not None and arrivals is not None:
         raise UsageError("--rate and --trace: a trace has its own times; name one of them")
     streams = concurrency if is_open else concurrency or _CONCURRENCY
-    limits = Limits(
-        request_s=_seconds("--timeout", timeout),
-        stall_s=_seconds("--stall", stall),
-        run_s=_seconds("--deadline", deadline) if deadline else None,
-    )
-    many = processes_for(streams, rate) if processes == _AUTO else _count("--processes", processes)
+    peak_per_s = rate if recorded is None else len(recorded) / max(1.0, recorded[-1].at_s)
+    many = _processes(processes, streams, peak_per_s)
+    limits = _limits(timeout, stall, deadline)
     seed = SystemRandom().getrandbits(_SEED_BITS) if seed is None else seed
+    extra = _body(body)
     workload = Workload(
         requests=requests or max(_FEWEST_REQUESTS, _REQUESTS_PER_STREAM * (streams or 0)),
         input_tokens=parse_lengths(input_tokens),
@@ -189,9 +187,7 @@ def load(
         tokenizer=tokenizer,
         seed=seed,
     )
-    extra = _body(body)
     server = _server(url, api_key_env)
-    made = workload.make()
     target = Target(
         base_url=server.base_url,
         model=_model(server, model),
@@ -200,17 +196,10 @@ def load(
         extra=extra,
         api_key=server.api_key,
     )
-    plan = LoadPlan(
-        target=target,
-        asks=made.asks,
-        warmups=made.warmups,
-        concurrency=streams,
-        limits=limits,
-        processes=many,
-    )
+    made = workload.make()
+    plan = LoadPlan(target, made.asks, made.warmups, streams, limits, many)
     with _progress() as tell:
         summary = summarise(run_load(plan, tell), goals)
-    redactor = Redactor((server.api_key,))
     settings = {
         "url": target.base_url,
         "model": target.model,
@@ -218,27 +207,54 @@ def load(
         "loop": "open" if is_open else "closed",
         "concurrency": streams,
         "rate_per_s": rate,
-        "input_tokens": input_tokens,
-        "output_tokens": output_tokens,
+        "input_tokens": None if recorded else input_tokens,
+        "output_tokens": None if recorded else output_tokens,
         "warmups": warmup,
         "processes": len(summary.clients),
         "seed": seed,
         "tls": target.uses_tls,
-    }
-    examples = {kind: redactor.text(example) for kind, example in summary.failure_examples.items()}
-    report = {
-        **summary.to_json(),
-        "failure_examples": examples,
         "approximate_prompt_lengths": not made.is_exact,
-        "settings": settings,
     }
+    _print(summary, settings, server, as_json=as_json)
+    raise typer.Exit(1 if summary.failed or summary.missed_goals else 0)
+
+
+def _print(summary: Summary, settings: dict[str, Any], server: Endpoint, *, as_json: bool) -> None:
+    from hwval.redaction import Redactor
+
+    # Servers repeat what they were given, keys too.
+    redactor = Redactor((server.api_key,))
+    said = summary.failure_examples.items()
+    summary = replace(summary, failure_examples={kind: redactor.text(text) for kind, text in said})
     if as_json:
+        approximate = settings.pop("approximate_prompt_lengths")
+        report = summary.to_json() | {"approximate_prompt_lengths": approximate}
+        report["settings"] = settings
         typer.echo(json.dumps(report, ensure_ascii=False, allow_nan=False, indent=2))
     else:
         from hwval.cli.loadtable import print_load
 
-        print_load(console(), summary, settings, redactor, is_exact=made.is_exact)
-    raise typer.Exit(1 if summary.failed or summary.missed_goals else 0)
+        print_load(console(), summary, settings)
+
+
+def _processes(text: str, streams: int | None, rate_per_s: float | None) -> int:
+    from hwval.load import processes_for
+
+    if text == _AUTO:
+        return processes_for(streams, rate_per_s)
+    if not text.isdecimal() or not int(text):
+        raise UsageError(f"--processes {text!r}: expected a number from 1 on, or {_AUTO}")
+    return int(text)
+
+
+def _limits(timeout: str, stall: str, deadline: str | None) -> Limits:
+    from hwval.load import Limits
+
+    return Limits(
+        request_s=_seconds("--timeout", timeout),
+        stall_s=_seconds("--stall", stall),
+        run_s=_seconds("--deadline", deadline) if deadline else None,
+    )
 
 
 def _server(url: str, api_key_variable: str | None) -> Endpoint:
@@ -297,12 +313,6 @@ def _seconds(option: str, text: str) -> float:
     if not found:
         raise UsageError(f"{option} {text!r}: expected more than 0")
     return found
-
-
-def _count(option: str, text: str) -> int:
-    if not text.isdecimal() or not int(text):
-        raise UsageError(f"{option} {text!r}: expected a number from 1 on, or {_AUTO}")
-    return int(text)
 
 
 def _body(text: str | None) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from hwval.units import format_duration_s
 if TYPE_CHECKING:
     from hwval.load import Summary
     from hwval.load.summary import Distribution
-    from hwval.redaction import Redactor
 
 __all__ = ["print_load"]
 
@@ -36,9 +35,6 @@ def print_load(
     console: Console,
     summary: Summary,
     settings: Mapping[str, Any],
-    redactor: Redactor,
-    *,
-    is_exact: bool,
 ) -> None:
     """Print a summary.
 
@@ -46,8 +42,6 @@ def print_load(
         console: Where to; its width and colours are respected.
         summary: What the load came to.
         settings: What was asked for.
-        redactor: Takes secrets out of what the server said.
-        is_exact: Whether prompts had exactly the lengths asked for.
     """
     console.print(Text(one_line(_heading(settings)), "bold"))
     table = Table(box=_RULE, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
@@ -61,11 +55,11 @@ def print_load(
     facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     facts.add_column(no_wrap=True)
     facts.add_column(overflow="fold")
-    for label, fact in _facts(summary, is_exact=is_exact).items():
+    for label, fact in _facts(summary, is_exact=not settings["approximate_prompt_lengths"]).items():
         facts.add_row(Text(label), Text(fact))
     console.print(facts)
     for kind, count in summary.failures.items():
-        detail = one_line(redactor.text(summary.failure_examples.get(kind, "")))
+        detail = one_line(summary.failure_examples[kind])
         console.print(Text.assemble((f"{count} failed", "bold red"), f": {kind}: {detail}"))
     for reason in summary.client_bound_reasons:
         console.print(Text.assemble(("client-bound", "bold yellow"), f": {reason}"))

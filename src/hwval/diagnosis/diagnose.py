@@ -35,6 +35,8 @@ __all__ = ["diagnose", "diagnose_file", "diagnose_stream"]
 _MAX_EVIDENCE_CHARACTERS: Final = 1000
 _END_LINES: Final = 5
 _SIGKILL: Final = 9
+_STOPPED: Final = "terminated-by-signal"
+_STUCK: Final = "startup-timeout"
 _HEALTHY: Final = Diagnosis(None, None, None, "The engine is healthy.", "", None)
 
 
@@ -104,7 +106,7 @@ class _Decision:
         best = self._decisive_finding()
         if best is not None:
             return self._of_finding(best)
-        return self._by_exit() or self._unknown() or self._not_in_log()
+        return self._by_exit() or self._unknown() or self._told_to_stop() or self._not_in_log()
 
     def _decisive_finding(self) -> Finding | None:
         """Return what decides: the runtime, then the log's causes, then the kernel, then the rest.
@@ -132,17 +134,17 @@ class _Decision:
         if log.start_line:
             ended = log.end_line > log.start_line
             return not any(self._stops_a_server(f, ended=ended) for f in self._findings)
-        trouble = [f.line for f in self._findings if f.tier > Tier.HINT]
+        trouble = [f.line for f in self._findings if f.tier > Tier.HINT or f.rule.cause == _STUCK]
         trouble += [error.line.number for error in self._errors]
         return log.work_line > max(trouble, default=0)
 
     def _stops_a_server(self, finding: Finding, *, ended: bool) -> bool:
         if finding.line <= self._reading.start_line:
             return False
-        if finding.rule.cause == "startup-timeout":  # it is stuck if it did no work any more
-            return finding.line > self._reading.work_line
-        is_stopped = finding.rule.cause == "terminated-by-signal" and finding.tier > Tier.HINT
-        return ended and (finding.tier >= Tier.CAUSE or is_stopped)
+        cause = finding.rule.cause
+        if cause == _STUCK or (cause == _STOPPED and finding.tier > Tier.HINT):
+            return finding.line > self._reading.work_line  # it did no work any more
+        return ended and finding.tier >= Tier.CAUSE
 
     def _best_of_log(self) -> Finding | None:
         best = self._best(self._findings)
@@ -246,6 +248,10 @@ class _Decision:
             remedy="Read the log from the evidence line on.",
             fingerprint=failure_fingerprint("unknown", f"{first.line.text} {place}"),
         )
+
+    def _told_to_stop(self) -> Diagnosis | None:
+        told = self._best(f for f in self._findings if f.rule.cause == _STOPPED)
+        return self._of_finding(told) if told is not None else None
 
     def _not_in_log(self) -> Diagnosis:
         said = self._known.runtime_error

@@ -7,6 +7,7 @@ escapes, or several of these, in any order that a lab's tools put them in.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +21,7 @@ _MAX_LAYERS: Final = 8
 # Escapes as bytes, as syslog writes them, and what is left when only the escape character is lost.
 _ESCAPES: Final = re.compile(
     r"\x1b\[[0-9;?]{0,30}[ -/]{0,3}[@-~]|\x1b\][^\x07]{0,200}\x07|#033\[[0-9;]{0,20}m|"
-    r"\^\[\[[0-9;]{0,20}m|\[[01](?:;[0-9]{1,3}){0,6}m"
+    r"(?:\^\[|ESC)\[[0-9;]{0,20}m|\[[01](?:;[0-9]{1,3}){0,6}m"
 )
 # Bounded repeats all through: whatever a line says, its head is peeled in constant time.
 _PROCESS: Final = re.compile(
@@ -62,6 +63,7 @@ _CARRIERS: Final = (
 )
 # What an editor or a page makes of plain quotation marks and blanks.
 _TYPOGRAPHY: Final = str.maketrans("\u201c\u201d\u2018\u2019\u00a0", "\"\"'' ")
+_LEVEL_NAMES: Final = ("level", "levelname", "severity")
 _LOUD: Final = frozenset({"ERROR", "CRITICAL", "FATAL"})
 _QUIET: Final = frozenset({"TRACE", "DEBUG", "INFO", "SUCCESS"})
 
@@ -96,6 +98,8 @@ def read_line(line: HotLine) -> LogLine:
     if "\x1b" in text or ("m" in text and ("[0" in text or "[1" in text)):
         text = _ESCAPES.sub("", text)
     raw, process, level = text, "", ""
+    if text.startswith("{"):
+        text, level = _unpacked(text)
     if not text.isascii():
         text = text.translate(_TYPOGRAPHY)
     for _ in range(_MAX_LAYERS):
@@ -103,8 +107,24 @@ def read_line(line: HotLine) -> LogLine:
         if peeled is None:
             break
         text, who, how = peeled
-        process, level = process or who, how or level
+        # The outer names are of those who passed it on.
+        process, level = who or process, how or level
     return LogLine(line.number, process, level, text.rstrip(), raw)
+
+
+def _unpacked(text: str) -> tuple[str, str]:
+    """Return message and level of a line that a runtime or a logger wrote as JSON."""
+    try:
+        record = json.loads(text)
+    except (ValueError, RecursionError):
+        return text, ""
+    if not isinstance(record, dict):
+        return text, ""
+    level = next((record[name] for name in _LEVEL_NAMES if name in record), "")
+    message = record.get("log") or (level and (record.get("message") or record.get("msg")))
+    if not isinstance(message, str) or not message:
+        return text, ""
+    return message.rstrip(), _loudness(str(level).upper()) if level else ""
 
 
 def _peel(text: str) -> tuple[str, str, str] | None:

@@ -230,6 +230,8 @@ def _findings(event: Event, hits: Iterable[Hit], text: str) -> list[Finding]:
         rule = hit.rule
         if rule is None or rule.id in found or _search(rule.unless, text):
             continue
+        if not all(_search([pattern], text) for pattern in rule.requires):
+            continue
         values = {name: value_of(value) for name, value in hit.groups.items()}
         found[rule.id] = Finding(rule, event, values)
     return list(found.values())

@@ -89,6 +89,7 @@ class Rule(_Strict):
         origin: Where the line stands: the engine's ``log``, the ``kernel``'s, or what the
             container ``runtime`` said. A log is searched for what the runtime says, too.
         any: Patterns in RE2 syntax, one of which the line matches; named groups fill templates.
+        requires: Patterns all of which the line must match besides.
         unless: Patterns that the line must not match.
         exception: Pattern for the class of the exception that the line belongs to.
         frames: Conditions on the traceback of the line.
@@ -108,6 +109,7 @@ class Rule(_Strict):
     tier: Annotated[Tier, BeforeValidator(_tier)] = Tier.CAUSE
     origin: Origin = "log"
     any: _Texts = Field(min_length=1)
+    requires: _Texts = ()
     unless: _Texts = ()
     exception: str | None = None
     frames: Frames = Frames()

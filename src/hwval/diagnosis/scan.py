@@ -44,8 +44,9 @@ _TELLING: Final = (
     "ssert|annot |an't |n't |ould not|[Nn]ot |NOT |[Nn]o |NVML|[Dd]river|[Rr]efuse|[Dd]enied|"
     "[Uu]nable|upported|[Ss]ignal|SIG[A-Z]|[Oo]ut of |OOM|oom|[Mm]emory|xceed|nvalid|equire|"
     "ismatch|[Ff]ail|ime-?d? ?out|TIMEOUT|[Ll]imit|[Mm]issing|nexpected|ndefined|nrecogni|nknown|"
-    "navailable|CANCEL|[Mm]ust |hould |greater|larger|smaller|in use|is used|orrupt|"
-    "quota|[Ss]hutting|died|dead|stuck|[Ww]aiting|[Bb]us |version|_len|_size|KV cache|GiB|/dev/"
+    "navailable|nsufficient|xited |low on |robe |CANCEL|[Mm]ust |hould |greater|larger|smaller|"
+    "in use|is used|orrupt|quota|[Ss]hutting|died|dead|stuck|[Ww]aiting|[Bb]us |version|_len|_size|"
+    "KV cache|GiB|/dev/"
 )
 # Signs that a server begins to come up, that it did, and that an engine works, in any version.
 _BOOT_SIGNS: Final = (b"Started server process", b"vLLM API server version")

@@ -147,7 +147,7 @@ _USAGE: Final = (
         "speculative-draft-missing",
         "a draft model that is not there",
         "gated-or-missing-model",
-        "Invalid repository ID or local directory specified: '/models/draft'",
+        "'/models/draft'",
         arguments=(
             "--speculative-config",
             '{"method": "draft_model", "model": "/models/draft", "num_speculative_tokens": 3}',

@@ -1,0 +1,221 @@
+"""What one request came to: its recording, read after the run."""
+
+from __future__ import annotations
+
+import json
+from array import array
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+from typing import Final
+
+from hwval.load.failure import Failure
+from hwval.load.failure import FailureKind
+from hwval.load.parse import Answer
+from hwval.load.parse import MalformedError
+from hwval.load.parse import read_answer
+from hwval.load.wire import Exchange
+
+__all__ = ["Sample", "read_exchange"]
+
+_HTTP_OK: Final = 200
+_SHOWN_CHARACTERS: Final = 200
+# Where servers put what a model says in a chat, beside its content.
+_SPOKEN: Final = ("content", "reasoning_content", "reasoning", "tool_calls", "refusal")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One request. Times are CLOCK_MONOTONIC of this host, nanoseconds.
+
+    Attributes:
+        index: Number in the run.
+        due_ns: When it was to be sent; None in a closed loop.
+        sent_ns: When it was sent; 0 if it was not.
+        ended_ns: When its answer ended or was given up.
+        token_ns: Arrival of each event that carries output; may be fewer than tokens.
+        output_tokens: Tokens of the answer.
+        is_counted: Whether the server counted them (``usage``); events are counted otherwise.
+        input_tokens: Tokens of the prompt as the server counted them, None if it did not.
+        finish_reason: Why the answer ended, as the server says; None if it does not.
+        failure: Why it does not count, None if it does.
+    """
+
+    index: int
+    due_ns: int | None
+    sent_ns: int
+    ended_ns: int
+    token_ns: array[int]
+    output_tokens: int
+    is_counted: bool
+    input_tokens: int | None
+    finish_reason: str | None
+    failure: Failure | None
+
+    @property
+    def ttft_s(self) -> float:
+        """Seconds from sending to the first output; only of a sample without failure."""
+        return (self.token_ns[0] - self.sent_ns) / 1e9
+
+    @property
+    def e2el_s(self) -> float:
+        """Seconds from sending to the last output; only of a sample without failure."""
+        return (self.token_ns[-1] - self.sent_ns) / 1e9
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Seconds per token after the first, None for an answer of one token."""
+        if self.output_tokens < 2:
+            return None
+        return (self.token_ns[-1] - self.token_ns[0]) / 1e9 / (self.output_tokens - 1)
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What the events of one stream told so far."""
+
+    token_ns: array[int] = field(default_factory=lambda: array("q"))
+    spoken_events: int = 0
+    usage: dict[str, Any] = field(default_factory=dict)
+    finish_reason: str | None = None
+    is_done: bool = False
+    failure: Failure | None = None
+
+    def take(self, time_ns: int, data: bytes) -> None:
+        """Read one event."""
+        if data == b"[DONE]":
+            self.is_done = True
+            return
+        try:
+            chunk = json.loads(data)
+        except (ValueError, RecursionError):
+            chunk = None
+        if not isinstance(chunk, dict):
+            self._fail(FailureKind.MALFORMED, f"event {_shorten(data)}")
+            return
+        if chunk.get("error"):
+            self._fail(FailureKind.ERROR_EVENT, _error_text(data))
+            return
+        if isinstance(usage := chunk.get("usage"), dict):
+            self.usage = usage
+        choices = chunk.get("choices")
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            self._take_choice(time_ns, choices[0])
+
+    def _take_choice(self, time_ns: int, choice: dict[str, Any]) -> None:
+        delta = choice.get("delta")
+        finish = choice.get("finish_reason")
+        if isinstance(delta, dict):
+            spoken = sum(len(delta[name]) for name in _SPOKEN if delta.get(name))
+            # A chat opens with the role alone, which is no token.
+            is_silent = not spoken and (bool(delta.get("role")) or finish is not None)
+        else:
+            spoken = len(choice.get("text") or "")
+            # Some servers send the reason for the end by itself.
+            is_silent = not spoken and finish is not None
+        self.spoken_events += spoken > 0
+        if not is_silent:
+            self.token_ns.append(time_ns)
+        if finish is not None:
+            self.finish_reason = str(finish)
+
+    def _fail(self, kind: FailureKind, detail: str) -> None:
+        self.failure = self.failure or Failure(kind, detail)
+
+    def count(self, name: str) -> int | None:
+        """Return a number of the usage, None if it has none."""
+        value = self.usage.get(name)
+        return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def read_exchange(exchange: Exchange, *, asked_tokens: int, ignore_eos: bool) -> Sample:
+    """Read one recording; whatever it holds, this does not raise.
+
+    Args:
+        exchange: The recording.
+        asked_tokens: Longest answer that was asked for.
+        ignore_eos: Whether the answer was to be exactly that long.
+    """
+    reading, failure = _Reading(), exchange.failure
+    try:
+        answer = read_answer(exchange.parts, exchange.times_ns)
+        failure = _read_stream(answer, reading, failure)
+    except MalformedError as error:
+        failure = failure or Failure(FailureKind.MALFORMED, str(error))
+    except (TypeError, AttributeError) as error:
+        failure = Failure(FailureKind.MALFORMED, f"event of another form: {error}")
+    counted = reading.count("completion_tokens")
+    tokens = len(reading.token_ns) if counted is None else counted
+    if failure is None:
+        failure = _judge(reading, tokens, asked_tokens, ignore_eos=ignore_eos)
+    return Sample(
+        index=exchange.index,
+        due_ns=exchange.due_ns,
+        sent_ns=exchange.sent_ns,
+        ended_ns=exchange.ended_ns,
+        token_ns=reading.token_ns,
+        output_tokens=tokens,
+        is_counted=counted is not None,
+        input_tokens=reading.count("prompt_tokens"),
+        finish_reason=reading.finish_reason,
+        failure=failure,
+    )
+
+
+def _read_stream(answer: Answer, reading: _Reading, failure: Failure | None) -> Failure | None:
+    """Read the events and return why the answer is not whole, None if it is."""
+    head = answer.head
+    if head is None:
+        return failure or Failure(FailureKind.CLOSED, "no answer")
+    if head.status != _HTTP_OK:
+        return Failure(FailureKind.STATUS, _error_text(answer.body), head.status)
+    if head.content_type != "text/event-stream":
+        # Without a stream there is no first token to wait for.
+        return failure or Failure(
+            FailureKind.NOT_STREAMED, f"content type {head.content_type!r}, expected events"
+        )
+    for event in answer.events():
+        reading.take(event.time_ns, event.data)
+    if reading.is_done and failure is not None and failure.kind is FailureKind.CLOSED:
+        failure = None  # all of it had arrived
+    return failure or reading.failure or _unfinished(answer, reading)
+
+
+def _unfinished(answer: Answer, reading: _Reading) -> Failure | None:
+    if reading.is_done or (answer.is_complete and reading.finish_reason is not None):
+        return None
+    return Failure(FailureKind.CLOSED, "the stream ended without [DONE]")
+
+
+def _judge(
+    reading: _Reading, tokens: int, asked_tokens: int, *, ignore_eos: bool
+) -> Failure | None:
+    """Return why a whole answer does not count: wrong numbers and empty texts are never fast."""
+    if not reading.token_ns or not reading.spoken_events:
+        return Failure(FailureKind.EMPTY, f"{tokens} tokens without text")
+    if tokens > asked_tokens or tokens < 1:
+        return Failure(FailureKind.WRONG_COUNT, f"{tokens} tokens, asked for {asked_tokens}")
+    events = reading.spoken_events
+    if events > tokens:
+        return Failure(FailureKind.WRONG_COUNT, f"usage says {tokens} tokens in {events} events")
+    # Where events are counted, one may hold several tokens.
+    is_short = tokens < asked_tokens and reading.count("completion_tokens") is not None
+    if ignore_eos and is_short and reading.finish_reason == "length":
+        return Failure(FailureKind.WRONG_COUNT, f"{tokens} tokens, asked for {asked_tokens}")
+    return None
+
+
+def _error_text(body: bytes) -> str:
+    """Return the message in an error answer, or the answer."""
+    try:
+        data = json.loads(body)
+    except (ValueError, RecursionError):
+        return _shorten(body)
+    error = data.get("error", data) if isinstance(data, dict) else data
+    message = error.get("message") if isinstance(error, dict) else error
+    return _shorten(message.encode() if isinstance(message, str) else body)
+
+
+def _shorten(body: bytes) -> str:
+    text = body[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "replace")
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."
