@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import BinaryIO
 from typing import Final
+from typing import Generic
+from typing import TypeVar
 
 import re2
 
@@ -80,20 +82,23 @@ class Finding:
         return not any(_search(rule.frames.none, frame) for frame in frames)
 
 
+_T = TypeVar("_T")
+
+
 @dataclass(slots=True)
-class _Bounded:
+class _Bounded(Generic[_T]):
     """The first and the last of many."""
 
-    first: list[Event] = field(default_factory=list)
-    last: deque[Event] = field(default_factory=lambda: deque(maxlen=_KEPT))
+    first: list[_T] = field(default_factory=list)
+    last: deque[_T] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
-    def add(self, event: Event) -> None:
+    def add(self, one: _T) -> None:
         if len(self.first) < _KEPT:
-            self.first.append(event)
+            self.first.append(one)
         else:
-            self.last.append(event)
+            self.last.append(one)
 
-    def __iter__(self) -> Iterator[Event]:
+    def __iter__(self) -> Iterator[_T]:
         yield from self.first
         yield from self.last
 
@@ -117,8 +122,8 @@ class Reading:
     """
 
     findings: list[Finding] = field(default_factory=list)
-    errors: _Bounded = field(default_factory=_Bounded)
-    refusals: _Bounded = field(default_factory=_Bounded)
+    errors: _Bounded[Event] = field(default_factory=_Bounded)
+    refusals: _Bounded[Event] = field(default_factory=_Bounded)
     wrapper: Event | None = None
     death_line: int = 0
     end_line: int = 0
@@ -132,9 +137,11 @@ def read_log(stream: BinaryIO, book: RuleBook) -> Reading:
     """Return what a log says; memory is bounded, whatever its size."""
     scan = LogScan(stream)
     reading = Reading()
-    kept: dict[str, int] = {}
+    kept = {rule.id: _Bounded[Finding]() for rule in book.rules}
     for event, rest in _with_rest(read_events(map(read_line, scan))):
         _take(event, rest, book, reading, kept)
+    # Of one line, the rules in their order.
+    reading.findings = sorted((f for found in kept.values() for f in found), key=lambda f: f.line)
     # Somebody else's server may come up in the same log after the engine died.
     if not scan.boot_line < reading.death_line < scan.start_line:
         reading.start_line = scan.start_line
@@ -176,7 +183,9 @@ def _goes_on(event: Event, after: Event) -> bool:
     )
 
 
-def _take(event: Event, rest: str, book: RuleBook, reading: Reading, kept: dict[str, int]) -> None:
+def _take(
+    event: Event, rest: str, book: RuleBook, reading: Reading, kept: dict[str, _Bounded[Finding]]
+) -> None:
     line = event.line
     text = line.text[:_MATCHED_CHARACTERS]
     texts = (text, f"{text} {rest}"[:_MATCHED_CHARACTERS]) if rest else (text,)
@@ -189,7 +198,7 @@ def _take(event: Event, rest: str, book: RuleBook, reading: Reading, kept: dict[
         return
     for finding in _findings(event, hits, texts[-1]):
         if line.level != "info" or finding.rule.infos:
-            _keep(finding, reading, kept)
+            kept[finding.rule.id].add(finding)
     if line.level == "info":
         return
     if Kind.WRAPPER in kinds:
@@ -206,15 +215,6 @@ def _take_signs(number: int, hits: list[Hit], reading: Reading) -> None:
             reading.death_line = number
         elif hit.kind is Kind.END:
             reading.end_line = number
-
-
-def _keep(finding: Finding, reading: Reading, kept: dict[str, int]) -> None:
-    times = kept.get(finding.rule.id, 0) + 1
-    kept[finding.rule.id] = times
-    if times > 2 * _KEPT:  # the latest take the place of the middle ones
-        same = [n for n, other in enumerate(reading.findings) if other.rule is finding.rule]
-        del reading.findings[same[_KEPT]]
-    reading.findings.append(finding)
 
 
 def match_line(text: str, book: RuleBook) -> list[Finding]:

@@ -216,13 +216,13 @@ class RuleBook:
     exits: Mapping[str, Exit]
     rules: tuple[Rule, ...]
     _patterns: tuple[tuple[Kind, Rule | None, Any], ...]
-    _automaton: Any
+    _searched: Any
 
     def hits(self, *texts: str) -> list[Hit]:
         """Return a hit for every pattern that one of ``texts`` matches, by the first that does."""
         found: dict[int, str] = {}
         for text in texts:
-            for number in self._automaton.Match(text) or ():
+            for number in self._searched.Match(text) or ():
                 found.setdefault(number, text)
         return [self._hit(number, found[number]) for number in sorted(found)]
 
@@ -238,7 +238,6 @@ class RuleBook:
 
 
 _FOLDER: Final = "rules"
-_AUTOMATON_BYTES: Final = 64 << 20
 
 
 @cache
@@ -277,12 +276,12 @@ def _assemble(documents: list[Any]) -> RuleBook:
     ]
     options = re2.Options()
     options.log_errors = False
-    options.max_mem = _AUTOMATON_BYTES
-    automaton = re2.Set.SearchSet(options)
+    # Words that patterns cannot do without are searched at once; few patterns are left to try.
+    searched = re2.Filter()
     for _, _, pattern in patterns:
-        automaton.Add(pattern)
-    automaton.Compile()
+        searched.Add(pattern, options)
+    searched.Compile()
     compiled = tuple(
         (kind, rule, re2.compile(pattern, options)) for kind, rule, pattern in patterns
     )
-    return RuleBook(causes, exits, rules, compiled, automaton)
+    return RuleBook(causes, exits, rules, compiled, searched)
