@@ -7,6 +7,8 @@ import re
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.cli.calling import LAB
 from tests.cli.calling import LLAMA
 from tests.cli.calling import Call
@@ -119,6 +121,33 @@ def test_plan_without_knowledge_has_no_figures(hwval: Call) -> None:
     cell = json.loads(out)["cells"][0]
 
     assert (cell["verdict"], cell["memory"], cell["ceiling"]) == ("unknown", None, None)
+
+
+@pytest.mark.parametrize("size", [-1, 0, 10**400])
+def test_absurd_host_is_refused(hwval: Call, size: int) -> None:
+    """A saved probe with such a device is broken: one line with file and field, exit status 2."""
+    probe = json.loads(Path("lab.json").read_text())
+    probe["devices"][0]["memory_bytes"] = size
+    Path("lab.json").write_text(json.dumps(probe))
+    code, out, err = hwval("plan", "--matrix", "m.yaml", "--host", "lab.json")
+
+    assert (code, out) == (2, "")
+    assert err.startswith(f"hwval: lab.json: devices.0.memory_bytes is {size}, expected 1..")
+
+
+def test_hub_is_asked_only_if_told(hwval: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`--hub` fetches config.json of what is not known; without it nothing leaves this host."""
+    asked: list[bool] = []
+
+    def hub_folder(reference: str, *, fetch: bool) -> None:
+        asked.append(fetch)
+        assert reference == "org/name@0a1b"
+
+    monkeypatch.setattr("hwval.forecast.model.hub_folder", hub_folder)
+    hwval("plan", "--matrix", "m.yaml", "--host", "lab.json")
+    hwval("plan", "--matrix", "m.yaml", "--host", "lab.json", "--hub")
+
+    assert asked == [False, True]
 
 
 def test_broken_config_is_unknown_with_its_name(hwval: Call) -> None:

@@ -289,6 +289,40 @@ def test_log_that_ends_after_a_signal_names_it() -> None:
     assert cause_of(HELLO, told, HELLO) == "terminated-by-signal"
 
 
+def test_server_that_comes_up_and_dies_again_and_again_is_dead() -> None:
+    """A flood of lines is not looked at for ever, but the last death is seen."""
+    boot, ready = "INFO:     Started server process [7]", "INFO:     Application startup complete."
+    dead = "ERROR 11-20 10:00:02 [core.py:9] EngineCore encountered a fatal error."
+
+    assert cause_of(*[boot, ready, dead, "FooError: 7"] * 1000) == "unknown"
+    assert cause_of(*[boot, ready, dead, "FooError: 7"] * 1000, boot, ready) is None
+
+
+def test_kernel_says_nothing_of_an_engine_that_serves() -> None:
+    """Nor does the kill of a browser explain an error that no rule knows."""
+    kill = "Out of memory: Killed process 4711 (firefox) total-vm:99kB, anon-rss:98kB"
+    ready = "INFO:     Application startup complete."
+
+    assert cause_of(HELLO, ready, kernel_log=(kill.replace("firefox", "python3"),)) is None
+    assert cause_of(HELLO, "FooError: 7", kernel_log=(kill, "oom-kill:constraint=x")) == "unknown"
+
+
+@pytest.mark.parametrize("code", [139, -11, 134, 132])
+def test_crash_is_told_by_its_signal(code: int) -> None:
+    """No rule has a cause for it, but the exit code says what happened."""
+    assert "crashed" in diagnose([HELLO], Circumstances(exit_code=code)).summary
+
+
+@pytest.mark.parametrize("indent", ["    ", "\t", " " * 12])
+def test_indented_log_is_read(indent: str) -> None:
+    """As a step of a CI or a quotation prints it."""
+    core = "(EngineCore pid=3) ERROR 11-20 10:00:01 [core.py:9] "
+    lines = [core + "Traceback (most recent call last):", core + '  File "/a/b.py", line 3, in f',
+             core + "    raise ValueError(", core + NO_CACHE]  # fmt: skip
+
+    assert cause_of(*(indent + line for line in lines)) == "out-of-memory-kv-cache"
+
+
 def test_healthy_engine_has_no_cause() -> None:
     """Whatever its log says, an engine that did not fail has nothing to diagnose."""
     found = diagnose([CONTEXT], Circumstances(failed=False))

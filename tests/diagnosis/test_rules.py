@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
@@ -12,9 +13,11 @@ import yaml
 
 from hwval.diagnosis import Circumstances
 from hwval.diagnosis import diagnose_file
+from hwval.diagnosis import rules as rules_module
 from hwval.diagnosis.rules import Rule
 from hwval.diagnosis.rules import load_rules
 from hwval.diagnosis.template import variables_of
+from hwval.errors import UsageError
 
 LOGS = Path(__file__).parent / "logs" / "rules"
 
@@ -112,3 +115,36 @@ def test_families_are_told_apart() -> None:
 
     assert all(cause.family and cause.title for cause in book.causes.values())
     assert {end.cause for end in book.exits.values()} <= set(book.causes)
+
+
+GOOD = {
+    "id": "a-b", "cause": "c", "any": ["x"], "summary": ["It is so."], "remedy": ["Mend it."],
+}  # fmt: skip
+CAUSES = [{"id": "c", "family": "lab", "title": "t"}]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"any": ["(?=x)"]}, "RE2 syntax"),
+        ({"cause": "d"}, "no cause d"),
+        ({"anny": ["x"]}, "rules.0.anny"),
+        ({"id": "A B"}, "rules.0.id"),
+        ({"summary": ["It is {so}."]}, "a field"),
+        ({"compute": {"a": "1 +"}}, "rules.0"),
+        ({"tier": "loud"}, "rules.0.tier"),
+    ],
+)
+def test_mistake_in_a_book_is_one_line(change: dict[str, Any], word: str) -> None:
+    """Who adds a rule is told where and what, without a traceback."""
+    text = yaml.safe_dump({"causes": CAUSES, "rules": [GOOD | change]})
+
+    with pytest.raises(UsageError, match=re.escape(word)) as raised:
+        rules_module._assemble([rules_module._read_book("new.yaml", text)])
+    assert "\n" not in str(raised.value)
+
+
+def test_book_that_is_no_yaml_is_one_line() -> None:
+    """With its name."""
+    with pytest.raises(UsageError, match=r"new\.yaml: while parsing"):
+        rules_module._read_book("new.yaml", "rules: [")

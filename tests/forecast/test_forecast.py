@@ -235,10 +235,14 @@ def test_size_of_the_files_helps_where_the_shape_does_not() -> None:
     catalogue = own(**ZOO)
     small = look(cell_of("sm_86-rtx3060-12gb", "only-files"), catalogue=catalogue)
     large = look(cell_of("sm_90-h100", "only-files"), catalogue=catalogue)
+    shrunk = look(
+        cell_of("sm_86-rtx3060-12gb", "only-files", quantization="fp8"), catalogue=catalogue
+    )
 
     assert small.is_impossible
     assert "the files alone take" in small.why
     assert large.verdict is PlanVerdict.UNKNOWN
+    assert shrunk.verdict is PlanVerdict.UNKNOWN
 
 
 def test_unknown_quantization_is_unknown() -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Any
+from typing import Final
 
 import typer
 from rich.table import Table
@@ -20,6 +21,7 @@ from hwval.cli.common import console
 from hwval.errors import SelectionError
 
 if TYPE_CHECKING:
+    from hwval.host import Host
     from hwval.placement import PlacedCell
     from hwval.placement import Selection
 
@@ -32,6 +34,8 @@ Matrices = Annotated[
 HostFile = Annotated[
     Path | None, typer.Option("--host", metavar="FILE", help="Saved probe of another machine.")
 ]
+
+_MOST_MEMORY_BYTES: Final = 2**50
 
 
 def plan(
@@ -113,8 +117,23 @@ def _select(
     from hwval.resources import resource_path
 
     files = matrices or [resource_path("matrices/smoke.yaml")]
-    host = Host.from_json(_read_json(host_file)) if host_file is not None else probe_host()
+    if host_file is None:
+        host = probe_host()
+    else:
+        host = Host.from_json(_read_json(host_file))
+        _check_sizes(host, host_file)
     return select(files, host, fetch=fetch)
+
+
+def _check_sizes(host: Host, path: Path) -> None:
+    """Refuse a saved host that no machine can be: plans for it would be as absurd."""
+    from hwval.errors import UsageError
+
+    sizes = {"memory_bytes": host.memory_bytes}
+    sizes |= {f"devices.{i}.memory_bytes": each.memory_bytes for i, each in enumerate(host.devices)}
+    for name, size in sizes.items():
+        if size is not None and not 0 < size <= _MOST_MEMORY_BYTES:
+            raise UsageError(f"{path}: {name} is {size}, expected 1..{_MOST_MEMORY_BYTES} or null")
 
 
 def _read_json(path: Path) -> dict[str, Any]:

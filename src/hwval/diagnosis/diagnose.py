@@ -37,7 +37,9 @@ _END_LINES: Final = 5
 _SIGKILL: Final = 9
 _STOPPED: Final = "terminated-by-signal"
 _STUCK: Final = "startup-timeout"
-_HEALTHY: Final = Diagnosis(None, None, None, "The engine is healthy.", "", None)
+_HEALTHY: Final = Diagnosis(
+    None, None, None, "Nothing in the log says that the engine failed.", "", None
+)
 
 
 def diagnose_file(path: Path, circumstances: Circumstances | None = None) -> Diagnosis:
@@ -101,8 +103,8 @@ class _Decision:
             return _HEALTHY
         if self._known.oom_killed:
             return self._of_exit(self._book.exits["oom-killed"])
-        if self._lives() and not self._besides:
-            return _HEALTHY
+        if self._lives() and not self._of_origin("runtime"):
+            return _HEALTHY  # the kernel may speak of somebody else
         best = self._decisive_finding()
         if best is not None:
             return self._of_finding(best)
@@ -113,15 +115,20 @@ class _Decision:
 
         The runtime speaks of this engine. The kernel may speak of somebody else's.
         """
-        runtime = self._best(f for f in self._besides if f.rule.origin == "runtime")
+        runtime = self._best(self._of_origin("runtime"))
         if runtime is not None and runtime.tier >= Tier.CAUSE:
             # What the runtime said may stand in the log as well; there it has a line.
             return next((f for f in self._findings if f.rule is runtime.rule), runtime)
         log = self._best_of_log()
         if log is not None and log.tier >= Tier.CAUSE:
             return log
-        kernel = self._best(f for f in self._besides if f.rule.origin == "kernel")
+        kernel = self._best(self._of_origin("kernel"))
+        if kernel is not None and kernel.tier is Tier.HINT and self._first_error() is not None:
+            kernel = None
         return kernel or log or runtime
+
+    def _of_origin(self, origin: str) -> list[Finding]:
+        return [finding for finding in self._besides if finding.rule.origin == origin]
 
     def _lives(self) -> bool:
         known, log = self._known, self._reading
@@ -263,6 +270,8 @@ class _Decision:
             evidence=_evidence(wrapper) if wrapper else None,
             summary=f"The runtime said: {said}"
             if said
+            else "The log is empty."
+            if not self._reading.lines
             else f"The log does not say why (exit code {'unknown' if code is None else code}).",
             remedy="Look at the exit code, the OOM flag (`docker inspect`) and the kernel's log "
             "(`dmesg -T`) of that time; start again with VLLM_LOGGING_LEVEL=DEBUG.",

@@ -25,10 +25,10 @@ _ESCAPES: Final = re.compile(
 )
 # Bounded repeats all through: whatever a line says, its head is peeled in constant time.
 _PROCESS: Final = re.compile(
-    r"^\s{0,3}\(?(?P<process>[A-Za-z_][\w.:/= -]{0,60}?[ ,]pid=\d+|[A-Za-z_]\w{0,40} rank=\d+|"
+    r"^\s{0,40}\(?(?P<process>[A-Za-z_][\w.:/= -]{0,60}?[ ,]pid=\d+|[A-Za-z_]\w{0,40} rank=\d+|"
     r"pid=\d+|EngineCore\w{0,40}|Worker_\w{1,40}|APIServer\w{0,40})(?:[ ,][^()]{0,80})?\) ?"
 )
-_RANK: Final = re.compile(r"^\s{0,3}\[(?P<process>(?:default\d+|[Rr]ank ?\d+))\]:? ?")
+_RANK: Final = re.compile(r"^\s{0,40}\[(?P<process>(?:default\d+|[Rr]ank ?\d+))\]:? ?")
 _LEVELS: Final = r"TRACE|DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL|SUCCESS"
 _TIME: Final = (
     r"(?:\d{4}[-/]\d\d[-/]\d\d[T ]|\d\d[-/]\d\d |\d{4} )?\d\d:\d\d:\d\d(?:[.,]\d+)?"
@@ -36,7 +36,7 @@ _TIME: Final = (
 )
 # vLLM's own header, old and new; the place is dropped, it changes with every version.
 _VLLM: Final = re.compile(
-    rf"^\s{{0,3}}(?P<level>{_LEVELS}):? +{_TIME} (?:\[[^\]\s]+:\d+\] ?|[\w./-]+\.py:\d+\] ?)?"
+    rf"^\s{{0,40}}(?P<level>{_LEVELS}):? +{_TIME} (?:\[[^\]\s]+:\d+\] ?|[\w./-]+\.py:\d+\] ?)?"
 )
 _PLAIN_LEVEL: Final = re.compile(
     rf"^\s{{0,3}}\[?(?P<level>{_LEVELS})(?::[\w.]+:|: {{0,8}}| - | {{1,8}}|\t| +\| +|\]:? )"

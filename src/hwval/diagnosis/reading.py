@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field
+from functools import cache
+from typing import Any
 from typing import BinaryIO
 from typing import Final
 from typing import Generic
@@ -31,6 +34,10 @@ from hwval.diagnosis.template import value_of
 __all__ = ["Finding", "Reading", "match_line", "read_log"]
 
 _KEPT: Final = 60
+_FLOOD: Final = 400
+_MAX_SHAPES: Final = 5000
+_SHAPE_CHARACTERS: Final = 300
+_DIGITS: Final = re.compile(r"\d+")
 # Long lines (a whole configuration, a dictionary of names) say what they are at their beginning.
 _MATCHED_CHARACTERS: Final = 4000
 # A pager, a chat or a person breaks long lines between words.
@@ -137,9 +144,16 @@ def read_log(stream: BinaryIO, book: RuleBook) -> Reading:
     """Return what a log says; memory is bounded, whatever its size."""
     scan = LogScan(stream)
     reading = Reading()
+    seen: dict[str, int] = {}
     kept = {rule.id: _Bounded[Finding]() for rule in book.rules}
     for event, rest in _with_rest(read_events(map(read_line, scan))):
-        _take(event, rest, book, reading, kept)
+        shape = _shape(event)
+        if seen.get(shape, 0) < _FLOOD:
+            _take(event, rest, book, reading, kept)
+        if event.line.number not in {reading.death_line, reading.end_line}:  # the last one counts
+            seen[shape] = seen.get(shape, 0) + 1
+        if len(seen) > _MAX_SHAPES:
+            seen.clear()
     # Of one line, the rules in their order.
     reading.findings = sorted((f for found in kept.values() for f in found), key=lambda f: f.line)
     # Somebody else's server may come up in the same log after the engine died.
@@ -181,6 +195,11 @@ def _goes_on(event: Event, after: Event) -> bool:
         and len(rest.raw) <= len(line.raw) + _BROKEN_CHARACTERS
         and _UNFINISHED.search(line.text) is not None
     )
+
+
+def _shape(event: Event) -> str:
+    """Return what a flood of lines has in common: everything but its numbers."""
+    return event.exception + _DIGITS.sub("", event.line.text[:_SHAPE_CHARACTERS])
 
 
 def _take(
@@ -246,4 +265,10 @@ def _is_error(event: Event) -> bool:
 
 
 def _search(patterns: Iterable[str], text: str) -> bool:
-    return any(re2.search(pattern, text) is not None for pattern in patterns)
+    return any(_compiled(pattern).search(text) is not None for pattern in patterns)
+
+
+@cache
+def _compiled(pattern: str) -> Any:
+    """Return a pattern of the rules; asking re2 for it again costs more than the search."""
+    return re2.compile(pattern)

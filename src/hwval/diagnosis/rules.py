@@ -22,9 +22,11 @@ from pydantic import BaseModel
 from pydantic import BeforeValidator
 from pydantic import ConfigDict
 from pydantic import Field
+from pydantic import ValidationError
 from pydantic import model_validator
 
 from hwval.diagnosis.template import variables_of
+from hwval.errors import UsageError
 
 __all__ = ["Cause", "Exit", "Hit", "Kind", "Rule", "RuleBook", "Tier", "load_rules"]
 
@@ -46,7 +48,10 @@ def _tuple(value: Any) -> Any:
 
 def _readable(value: Mapping[str, str]) -> Mapping[str, str]:
     for expression in value.values():
-        ast.parse(expression, mode="eval")
+        try:
+            ast.parse(expression, mode="eval")
+        except SyntaxError:
+            raise ValueError(f"not arithmetic: {expression}") from None
     return value
 
 
@@ -242,14 +247,28 @@ _FOLDER: Final = "rules"
 
 @cache
 def load_rules() -> RuleBook:
-    """Return the shipped rules."""
+    """Return the shipped rules.
+
+    Raises:
+        UsageError: A book is not as it should be; one line with its name and the first mistake.
+    """
     folder = resources.files("hwval.diagnosis").joinpath(_FOLDER)
     names = sorted(entry.name for entry in folder.iterdir() if entry.name.endswith(".yaml"))
-    return _assemble([yaml.safe_load(folder.joinpath(name).read_text("utf-8")) for name in names])
+    return _assemble([_read_book(name, folder.joinpath(name).read_text("utf-8")) for name in names])
 
 
-def _assemble(documents: list[Any]) -> RuleBook:
-    books = [_Book.model_validate(document) for document in documents]
+def _read_book(name: str, text: str) -> _Book:
+    try:
+        return _Book.model_validate(yaml.safe_load(text))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        raise UsageError(f"{name}: {place}: {first['msg']}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{name}: {' '.join(str(error).split())}") from None
+
+
+def _assemble(books: list[_Book]) -> RuleBook:
     rules = tuple(rule for book in books for rule in book.rules)
     causes = {cause.id: cause for book in books for cause in book.causes}
     exits = {end.id: end for book in books for end in book.exits}
@@ -257,7 +276,7 @@ def _assemble(documents: list[Any]) -> RuleBook:
     named += [(end.id, end.cause) for end in exits.values()]
     for name, cause in named:
         if cause not in causes:
-            raise ValueError(f"rule {name}: causes.yaml has no cause {cause}")
+            raise UsageError(f"rule {name}: causes.yaml has no cause {cause}")
     kinds = (
         (Kind.BENIGN, "benign"),
         (Kind.WRAPPER, "wrappers"),
@@ -278,8 +297,12 @@ def _assemble(documents: list[Any]) -> RuleBook:
     options.log_errors = False
     # Words that patterns cannot do without are searched at once; few patterns are left to try.
     searched = re2.Filter()
-    for _, _, pattern in patterns:
-        searched.Add(pattern, options)
+    for _, rule, pattern in patterns:
+        try:
+            searched.Add(pattern, options)
+        except re2.error:
+            where = f"rule {rule.id}" if rule else "a list of lines"
+            raise UsageError(f"{where}: not a pattern in RE2 syntax: {pattern}") from None
     searched.Compile()
     compiled = tuple(
         (kind, rule, re2.compile(pattern, options)) for kind, rule, pattern in patterns

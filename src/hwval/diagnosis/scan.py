@@ -28,7 +28,7 @@ _TAIL_LINES: Final = 6
 _HEAD_BYTES: Final = 120
 # A log that is not short is crowded: of each block in its middle only lines with words of crashes
 # are read, the first and the last of them. What began it and what ended it is read whole.
-_MAX_ZONES: Final = 10_000
+_MAX_ZONES: Final = 1500
 _CROWDED_ZONES: Final = 60
 _END_BYTES: Final = 256 << 10
 _FREE_HOT_LINES: Final = 20_000

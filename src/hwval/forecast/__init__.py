@@ -25,7 +25,6 @@ from hwval.forecast.model import find_model
 from hwval.forecast.settings import EngineSetup
 from hwval.forecast.settings import read_setup
 from hwval.host import Device
-from hwval.planning.engine_settings import EngineSettings
 from hwval.planning.engine_settings import Version
 from hwval.planning.engine_settings import parse_version
 from hwval.planning.memory import Fit
@@ -191,7 +190,7 @@ class Forecaster:
         model = self._model(cell.model, catalogue, setup.overrides)
         settings = setup.settings
         if model.shape is None:
-            return _by_files(model, settings, accelerator)
+            return _by_files(model, setup, accelerator)
         draft = self._draft(setup.draft, catalogue)
         quantization = model.shape.quantization
         is_unknown = quantization is not None and quantization.format is WeightFormat.UNKNOWN
@@ -312,12 +311,12 @@ def _positions(model: KnownModel, setup: EngineSetup) -> tuple[Refusal, ...]:
     return (Refusal("positions", text, model.positions_are_certain),)
 
 
-def _by_files(model: KnownModel, settings: EngineSettings, accelerator: Accelerator) -> Plan:
-    """Return what the size of the files alone tells."""
+def _by_files(model: KnownModel, setup: EngineSetup, accelerator: Accelerator) -> Plan:
+    """Return what the size of the files alone tells: nothing if they are quantized as loaded."""
     unknown = Refusal("unknown", model.problem, is_certain=False)
     refusal = None
-    if model.files_bytes is not None:
-        refusal = files_refusal(model.files_bytes, settings, accelerator.memory)
+    if model.files_bytes is not None and setup.quantization is None:
+        refusal = files_refusal(model.files_bytes, setup.settings, accelerator.memory)
     if refusal is None:
         return Plan(PlanVerdict.UNKNOWN, (unknown,))
     return Plan(PlanVerdict.IMPOSSIBLE, (refusal, unknown))

@@ -122,13 +122,23 @@ def _nvidia(
 
 def _amd(architecture: str, dtype: str, quantization: Quantization | None) -> Iterator[Refusal]:
     if dtype == "bfloat16" and architecture in _AMD_WITHOUT_BF16:
-        yield Refusal("bfloat16", f"{architecture} has no bfloat16; use float16")
+        # vLLM takes gfx9 for capability 9.0 and lets it pass; its kernels are another matter.
+        yield Refusal(
+            "bfloat16",
+            f"{architecture} has no bfloat16 in hardware; use float16",
+            is_certain=not architecture.startswith("gfx9"),
+        )
     if quantization is None:
         return
     format_ = quantization.format
     if format_ in {WeightFormat.FP8, WeightFormat.FP8_BLOCK} and architecture not in _AMD_FP8:
         known = ", ".join(sorted(_AMD_FP8))
-        yield Refusal("quantization", f"{architecture} has no FP8; those that have: {known}")
+        # Likewise: for any gfx9 vLLM 0.32 believes that FP8 is there.
+        yield Refusal(
+            "quantization",
+            f"{architecture} has no FP8; those that have: {known}",
+            is_certain=not architecture.startswith("gfx9"),
+        )
     if format_ is WeightFormat.NF4:
         yield Refusal("quantization", "vLLM does not promise bitsandbytes on AMD", is_certain=False)
     if format_ is WeightFormat.NVFP4:
