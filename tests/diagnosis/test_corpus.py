@@ -93,10 +93,10 @@ def test_addresses_become_neutral() -> None:
 
 def test_names_are_replaced_as_words() -> None:
     """A short name of a host leaves longer words alone, a path does not."""
-    names = {"vm": "host", "/tmp/a": "/work", "/tmp/a/models": "/models"}
+    names = {"vm": "host", "/tmp/a": "/scratch", "/tmp/a/models": "/models"}
 
     assert scrub("vm vmlinux kvm /tmp/a/models/x /tmp/ab", names) == (
-        "host vmlinux kvm /models/x /workb"
+        "host vmlinux kvm /models/x /scratchb"
     )
 
 

@@ -112,7 +112,7 @@ def neutral_names(vllm: Vllm, work: Path) -> dict[str, str]:
     return {
         str(work / "models"): "/models",
         str(work / "home"): "/home/user",
-        str(work): "/work",
+        str(work): "/scratch",
         str(environment): "/opt/vllm",
         str(Path(__file__).parents[3]): ".",
         str(interpreter): "/usr",

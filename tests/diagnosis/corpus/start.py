@@ -35,7 +35,7 @@ __all__ = ["READY", "Ending", "Start", "Vllm", "run_start"]
 READY: Final = "Application startup complete"
 _POLL_S: Final = 0.1
 _STOP_TIMEOUT_S: Final = 60.0
-_IN_CONTAINER: Final = {"{model}": "/models/tiny", "{work}": "/work", "{port}": "8000"}
+_IN_CONTAINER: Final = {"{model}": "/models/tiny", "{work}": "/scratch", "{port}": "8000"}
 # What people set who have a checkpoint on disk and little memory.
 _USUAL: Final = {
     "HF_HUB_OFFLINE": "1",
