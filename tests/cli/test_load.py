@@ -75,8 +75,9 @@ def test_people_get_a_table(
     assert "time to first token" in out
     assert "tokens/s" in out
     assert "exact lengths" in out
-    assert "goals kept: 100.0%" in out
+    assert "goals kept: 100.0% of requests met them" in out
     assert "200 requests/s" in out
+    assert "--seed repeats the run" in out
 
 
 def test_trace_is_an_open_loop(
@@ -101,7 +102,7 @@ def test_missed_goals_are_a_negative_answer(
     code, out, _ = hwval("load", engine.base_url, *FAST, *key, "--slo", "ttft=1ms")
 
     assert code == 1
-    assert "goals missed: 0.0%" in out
+    assert "goals missed: 0.0% of requests met them" in out
 
 
 def test_failed_requests_are_a_negative_answer(hwval: Call) -> None:
@@ -112,7 +113,7 @@ def test_failed_requests_are_a_negative_answer(hwval: Call) -> None:
 
     assert code == 1
     assert "3 failed: status 503: fault injected" in out
-    assert "3 good, 3 failed" in out
+    assert "3 answered, 3 failed" in out
 
 
 def test_secrets_and_control_characters_are_not_shown(

@@ -57,6 +57,7 @@ def print_load(
     facts.add_column(overflow="fold")
     for label, fact in _facts(summary, is_exact=not settings["approximate_prompt_lengths"]).items():
         facts.add_row(Text(label), Text(fact))
+    facts.add_row(Text("seed"), Text(f"{settings['seed']} (--seed repeats the run)"))
     console.print(facts)
     for kind, count in summary.failures.items():
         detail = one_line(summary.failure_examples[kind])
@@ -84,9 +85,9 @@ def _row_ms(found: Distribution | None) -> tuple[str, ...]:
 
 
 def _facts(summary: Summary, *, is_exact: bool) -> dict[str, str]:
-    good = summary.requests - summary.failed
+    answered = summary.requests - summary.failed
     facts = {
-        "requests": f"{good:,} good, {summary.failed:,} failed",
+        "requests": f"{answered:,} answered, {summary.failed:,} failed",
         "duration": _NONE if summary.duration_s is None else format_duration_s(summary.duration_s),
         "output": f"{_number(summary.output_tokens_per_s)} tokens/s, "
         f"{summary.output_tokens:,} tokens",
@@ -99,7 +100,7 @@ def _facts(summary: Summary, *, is_exact: bool) -> dict[str, str]:
         word = "missed" if summary.missed_goals else "kept"
         facts["goodput"] = (
             f"{_number(summary.goodput_request_per_s)} requests/s; goals {word}: "
-            f"{summary.good_share:.1%} of requests, expected {summary.goal_share:.1%}"
+            f"{summary.good_share:.1%} of requests met them, {summary.goal_share:.1%} wanted"
         )
     worst = max(summary.clients, key=lambda client: client.cpu_share)
     facts["generator"] = f"{len(summary.clients)} x {summary.loop}, {worst.cpu_share:.0%} of a core"

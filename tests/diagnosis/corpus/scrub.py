@@ -34,7 +34,7 @@ def scrub(text: str, names: Mapping[str, str]) -> str:
         names: What is replaced -> by what; a longer name goes before one that it begins with.
 
     Example:
-        >>> scrub("/tmp/x1/model on 10.0.0.7", {"/tmp/x1": "/scratch", "/tmp/x1/model": "/models/a"})
+        >>> scrub("/tmp/x1/model on 10.0.0.7", {"/tmp/x1": "/a", "/tmp/x1/model": "/models/a"})
         '/models/a on 192.0.2.1'
     """
     for name in sorted(names, key=len, reverse=True):
