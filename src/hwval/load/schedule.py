@@ -100,7 +100,8 @@ def arrival_times_s(
     """
     if not burstiness > 0:
         raise UsageError(f"burstiness {burstiness:g}: expected a number above 0")
-    times_s = (rate.time_of(total) for total in _unit_arrivals(requests, burstiness, seed))
+    totals = _unit_arrivals(requests, burstiness, seed)
+    times_s = (rate.time_of(total) if total else 0.0 for total in totals)
     # Two arrivals that nearly coincide may change places in the last digit.
     return tuple(accumulate(times_s, max))
 
