@@ -46,7 +46,7 @@ def optional(config: Mapping[str, Any], *names: str, low: int = 1, high: int) ->
     return value
 
 
-def flag(config: Mapping[str, Any], name: str, default: bool = False) -> bool:  # noqa: FBT001
+def flag(config: Mapping[str, Any], name: str, *, default: bool = False) -> bool:
     """Return a truth value.
 
     Raises:

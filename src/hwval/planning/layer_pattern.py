@@ -182,7 +182,9 @@ def _attention(kind: str, text: Mapping[str, Any], model_type: str, hidden: int)
         window_tokens=window,
         biased=bool(first(text, "attention_bias", "qkv_bias")) or model_type in _BIASED,
         normed=model_type.startswith(("qwen3", "gemma3", "gemma4")) or bool(text.get("qk_norm")),
-        gated=flag(text, "attn_output_gate", model_type.startswith(("qwen3_next", "qwen3_5"))),
+        gated=flag(
+            text, "attn_output_gate", default=model_type.startswith(("qwen3_next", "qwen3_5"))
+        ),
     )
 
 

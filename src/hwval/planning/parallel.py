@@ -51,7 +51,9 @@ def division_refusals(
         pads_groups: Whether kernels pad groups that do not divide: Marlin from vLLM 0.32 on
             (``allow_tile_padding``), so that the group rule is no certain refusal.
     """
-    found = dict.fromkeys(_all(shape, parallelism, quantization, device_count, pads_groups))
+    found = dict.fromkeys(
+        _all(shape, parallelism, quantization, device_count, pads_groups=pads_groups)
+    )
     return tuple(found)
 
 
@@ -60,7 +62,8 @@ def _all(
     parallelism: Parallelism,
     quantization: Quantization | None,
     device_count: int | None,
-    pads_groups: bool,  # noqa: FBT001
+    *,
+    pads_groups: bool,
 ) -> Iterator[Refusal]:
     ranks = parallelism.tensor
     if device_count is not None and parallelism.ranks > device_count:
@@ -75,7 +78,9 @@ def _all(
         yield from _heads(layer, ranks)
         yield from _widths(layer, parallelism)
         if quantization is not None:
-            yield from _groups(layer, shape.hidden, parallelism, quantization, pads_groups)
+            yield from _groups(
+                layer, shape.hidden, parallelism, quantization, pads_groups=pads_groups
+            )
 
 
 def _heads(layer: Layer, ranks: int) -> Iterator[Refusal]:
@@ -119,7 +124,8 @@ def _groups(
     hidden: int,
     parallelism: Parallelism,
     quantization: Quantization,
-    pads_groups: bool,  # noqa: FBT001
+    *,
+    pads_groups: bool,
 ) -> Iterator[Refusal]:
     """Yield matrices whose part on a rank is no whole number of quantization groups.
 
@@ -132,7 +138,7 @@ def _groups(
         if not matrix.quantized or parallelism.tensor == 1:
             continue
         if quantization.format is WeightFormat.INT4:
-            yield from _int4(matrix, parallelism.tensor, quantization, pads_groups)
+            yield from _int4(matrix, parallelism.tensor, quantization, pads_groups=pads_groups)
         elif quantization.format is WeightFormat.FP8_BLOCK:
             yield from _blocks(matrix, parallelism, quantization)
 
@@ -141,7 +147,8 @@ def _int4(
     matrix: Matrix,
     ranks: int,
     quantization: Quantization,
-    pads_groups: bool,  # noqa: FBT001
+    *,
+    pads_groups: bool,
 ) -> Iterator[Refusal]:
     group = quantization.group
     if matrix.split is Split.INPUT and group and matrix.inputs % group:
