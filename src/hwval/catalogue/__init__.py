@@ -12,12 +12,14 @@ from functools import cache
 from typing import Any
 from typing import Final
 
+from hwval.catalogue.facts import Capability
 from hwval.catalogue.facts import CatalogueSection
 from hwval.catalogue.facts import EngineKind
 from hwval.catalogue.facts import Entrypoint
 from hwval.catalogue.facts import HardwareFacts
 from hwval.catalogue.facts import ImageFacts
 from hwval.catalogue.facts import ModelFacts
+from hwval.catalogue.facts import Server
 from hwval.catalogue.facts import Vendor
 from hwval.catalogue.facts import catalogue_json_schema
 from hwval.cell import Dtype
@@ -28,6 +30,7 @@ from hwval.yamlfile import load_yaml
 from hwval.yamlmodel import validate
 
 __all__ = [
+    "Capability",
     "Catalogue",
     "CatalogueSection",
     "EngineKind",
@@ -35,6 +38,7 @@ __all__ = [
     "HardwareFacts",
     "ImageFacts",
     "ModelFacts",
+    "Server",
     "Vendor",
     "catalogue_json_schema",
     "load_catalogue",

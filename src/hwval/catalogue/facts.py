@@ -30,12 +30,14 @@ from hwval.yamlmodel import problem_at
 
 __all__ = [
     "Bytes",
+    "Capability",
     "CatalogueSection",
     "EngineKind",
     "Entrypoint",
     "HardwareFacts",
     "ImageFacts",
     "ModelFacts",
+    "Server",
     "Vendor",
     "catalogue_json_schema",
 ]
@@ -66,6 +68,33 @@ class Entrypoint(StrEnum):
     """``python3 -m vllm.entrypoints.openai.api_server``: takes the model by ``--model`` only."""
     SHELL = "shell"
     """A shell or nothing: the command must begin with ``vllm serve``."""
+
+
+class Server(StrEnum):
+    """What program answers; only vLLM's flags, memory and logs are known well."""
+
+    VLLM = "vllm"
+    INFINITY = "infinity"
+    LLAMA_CPP = "llama.cpp"
+    OLLAMA = "ollama"
+    SGLANG = "sglang"
+    OTHER = "other"
+
+
+class Capability(StrEnum):
+    """What a server of an image, or a model, can be asked for.
+
+    A cell is asked for what both its image and its model promise.
+    """
+
+    COMPLETIONS = "completions"
+    CHAT = "chat"
+    EMBEDDINGS = "embeddings"
+    VISION = "vision"
+    AUDIO_IN = "audio-in"
+    AUDIO_OUT = "audio-out"
+    TOOLS = "tools"
+    STRUCTURED_OUTPUT = "structured-output"
 
 
 def _read_bytes(value: object) -> object:
@@ -167,8 +196,18 @@ class ImageFacts(YamlModel):
     """Where the image keeps downloaded models."""
     vllm_cache: str | None = "/root/.cache/vllm"
     """Where the image keeps compiled code."""
-    capabilities: tuple[str, ...] = ()
-    """Linux capabilities that the image cannot do without."""
+    server: Server = Server.VLLM
+    """What program answers."""
+    capabilities: tuple[Capability, ...] = (
+        Capability.COMPLETIONS,
+        Capability.CHAT,
+        Capability.EMBEDDINGS,
+        Capability.VISION,
+        Capability.AUDIO_IN,
+        Capability.TOOLS,
+        Capability.STRUCTURED_OUTPUT,
+    )
+    """What its server can be asked for, given a model that can."""
     source: str
 
     @property
@@ -199,6 +238,8 @@ class ModelFacts(YamlModel):
     """What of its config.json decides its size, in that file's own words."""
     quantization_config: dict[str, Any] | None = None
     """The section of that name in its config.json."""
+    capabilities: tuple[Capability, ...] | None = None
+    """What it can be asked for; None is unknown: text alone is asked for."""
     source: str
     uncertain: StrictBool = False
     """Whether a figure was not found in a source of its own."""
