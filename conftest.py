@@ -7,6 +7,9 @@ pytest_plugins = (
     "fixtures.cells",
     "fixtures.engine",
     "fixtures.record",
+    "fixtures.performance",
+    "fixtures.accuracy",
+    "fixtures.capability",
     "fixtures.scheduler",
     "fixtures.journal",
 )

@@ -7,7 +7,7 @@ import pytest
 from fixtures.record import Record
 from hwval.cell import Cell
 from hwval.live import LiveEngine
-from hwval.matrix import Promises
+from hwval.matrix import PromisesSection
 
 pytestmark = pytest.mark.load
 
@@ -19,9 +19,9 @@ def test_healthy(engine: LiveEngine, record: Record) -> None:
     assert engine.is_healthy()
 
 
-def test_ready_in_time(engine: LiveEngine, promises: Promises, record: Record) -> None:
+def test_ready_in_time(engine: LiveEngine, promises: PromisesSection, record: Record) -> None:
     """The server is ready within the promised time."""
-    limit_s = record.needed(promises.load.ready_within_s, "the matrix promises no time")
+    limit_s = record.needed(promises.load.ready_within, "the matrix promises no time")
     record.number("ready_s", engine.ready_s)
 
     assert engine.ready_s <= limit_s

@@ -18,6 +18,7 @@ from hwval.errors import ImageError
 from hwval.errors import ModelSourceError
 from hwval.errors import ResponseError
 from hwval.judgement import blocked
+from hwval.judgement import promise_broken
 from hwval.judgement import verdict_of_diagnosis
 from hwval.judgement import verdict_of_error
 from hwval.verdict import Outcome
@@ -96,3 +97,13 @@ def test_blocked_names_who_blocks() -> None:
 
     assert (verdict.outcome, verdict.blocked_by) == (Outcome.BLOCKED, "load/healthy")
     assert verdict.reason == "blocked by load/healthy: The disk is full."
+
+
+def test_broken_promise_is_known_by_its_question_and_metrics() -> None:
+    """How far a promise is missed does not change what is missed."""
+    verdict = promise_broken("7 of 12", question="performance/serving", metrics=["b", "a"])
+    same = promise_broken("8 of 12", question="performance/serving", metrics=["a", "b"])
+    other = promise_broken("7 of 12", question="performance/serving", metrics=["a"])
+
+    assert (verdict.outcome, verdict.cause) == (Outcome.FAIL, "promise-broken")
+    assert verdict.fingerprint == same.fingerprint != other.fingerprint

@@ -27,7 +27,7 @@ from hwval.launch import make_engine
 from hwval.launch import reproducing_spec
 from hwval.matrix import Deadlines
 from hwval.matrix import MatrixEntry
-from hwval.matrix import Promises
+from hwval.matrix import PromisesSection
 from hwval.placement import PlacedCell
 
 MI60 = tuple(
@@ -58,7 +58,7 @@ def placed(
     cell = replace(cell, **fields)  # type: ignore[arg-type] # fields of several types
     catalogue = load_catalogue()
     entry = MatrixEntry(
-        cell, Promises(), Deadlines(), (), "m.yaml:1", ("LAB_TOKEN",), catalogue=catalogue
+        cell, PromisesSection(), Deadlines(), (), "m.yaml:1", ("LAB_TOKEN",), catalogue=catalogue
     )
     return PlacedCell(entry, catalogue.image(image), vendor, devices=MI60)
 

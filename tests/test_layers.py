@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 # From low to high; a room imports only from rows above its own. The rooms of a row do not know
 # each other. `engine.base` is a room of its own: what the client and the engines share.
 ROWS = (
-    ("errors", "clock", "units", "spelling", "cell", "verdict", "inert", "redaction"),
+    ("errors", "clock", "units", "spelling", "cell", "verdict", "inert", "redaction", "stats"),
     (
         "resources",
         "host",
@@ -29,7 +29,8 @@ ROWS = (
         "load",
     ),
     ("yamlmodel", "synthetic", "summary", "judgement", "client"),
-    ("catalogue", "engine", "signoff", "allure"),
+    ("catalogue", "engine", "signoff", "allure", "threshold"),
+    ("accuracy", "capability", "performance", "quality"),
     ("matrix", "table", "leftovers", "failure", "forecast"),
     ("ledger", "live"),
     ("placement",),

@@ -6,6 +6,8 @@ nobody foresaw is hwval's own fault, which is never the product's.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from hwval.diagnosis import Diagnosis
 from hwval.diagnosis.finding import LAB_FAMILY
 from hwval.diagnosis.finding import failure_fingerprint
@@ -15,7 +17,7 @@ from hwval.errors import ResponseError
 from hwval.verdict import Outcome
 from hwval.verdict import Verdict
 
-__all__ = ["blocked", "verdict_of_diagnosis", "verdict_of_error"]
+__all__ = ["blocked", "promise_broken", "verdict_of_diagnosis", "verdict_of_error"]
 
 
 def verdict_of_diagnosis(diagnosis: Diagnosis) -> Verdict:
@@ -43,6 +45,18 @@ def verdict_of_error(error: BaseException, *, question: str, text: str) -> Verdi
         reason=text,
         cause=cause,
         fingerprint=failure_fingerprint(cause, f"{question} {type(error).__name__}"),
+    )
+
+
+def promise_broken(reason: str, *, question: str, metrics: Iterable[str]) -> Verdict:
+    """Return the verdict on measurements that are surely worse than what was promised of them."""
+    return Verdict(
+        outcome=Outcome.FAIL,
+        reason=reason,
+        cause="promise-broken",
+        fingerprint=failure_fingerprint(
+            "promise-broken", f"{question} {' '.join(sorted(metrics))}"
+        ),
     )
 
 

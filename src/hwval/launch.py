@@ -31,7 +31,14 @@ from hwval.errors import UsageError
 from hwval.placement import EXTERNAL_KEY_VARIABLE
 from hwval.placement import PlacedCell
 
-__all__ = ["LaunchSettings", "container_spec", "lease_for", "make_engine", "reproducing_spec"]
+__all__ = [
+    "LaunchSettings",
+    "container_spec",
+    "file_stem",
+    "lease_for",
+    "make_engine",
+    "reproducing_spec",
+]
 
 Progress = Callable[[str], None]
 _MODELS_IN_CONTAINER: Final = "/models"
@@ -154,11 +161,16 @@ def container_spec(
     return spec
 
 
-def log_file_name(cell: Cell) -> str:
-    """Return the file name of a cell's log; long ids are cut and kept apart by a hash."""
+def file_stem(cell: Cell) -> str:
+    """Return a file name without suffix for a cell; long ids are cut and kept apart by a hash."""
     if len(cell.id) <= 180:
-        return f"{cell.id}.log"
-    return f"{cell.id[:160]}-{hashlib.sha256(cell.id.encode()).hexdigest()[:12]}.log"
+        return cell.id
+    return f"{cell.id[:160]}-{hashlib.sha256(cell.id.encode()).hexdigest()[:12]}"
+
+
+def log_file_name(cell: Cell) -> str:
+    """Return the file name of a cell's log."""
+    return f"{file_stem(cell)}.log"
 
 
 def _model_folder(cell: Cell, cache_dir: Path) -> Path | None:

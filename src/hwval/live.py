@@ -35,6 +35,7 @@ class LiveEngine:
         promised_version: Version that the image stands for, None where it names none.
         log_path: Its log; None for a server that already runs.
         deadlines: How long things may take for this cell.
+        endpoint: Where it answers, with its key.
     """
 
     model_name: str
@@ -44,21 +45,21 @@ class LiveEngine:
     promised_version: str | None
     log_path: Path | None
     deadlines: Deadlines
-    _endpoint: Endpoint = field(repr=False)
+    endpoint: Endpoint = field(repr=False)
 
     def is_healthy(self) -> bool:
         """Ask the server now."""
-        return probe_ready(self._endpoint)
+        return probe_ready(self.endpoint)
 
     def served_model(self) -> ServedModel:
         """Return the cell's model as the server lists it, or the first one if it is not there."""
-        models = list_models(self._endpoint)
+        models = list_models(self.endpoint)
         return next((model for model in models if model.id == self.model_name), models[0])
 
     def memory_numbers(self) -> Mapping[str, float] | None:
         """Return what log and /metrics say of weights and KV cache, None where neither speaks."""
         numbers = dict(self.startup.numbers)
-        for labels in fetch_metric_labels(self._endpoint, "vllm:cache_config_info"):
+        for labels in fetch_metric_labels(self.endpoint, "vllm:cache_config_info"):
             tokens = labels.get("kv_cache_size_tokens", "")
             if "kv_cache_tokens" not in numbers and tokens.isdigit():
                 numbers["kv_cache_tokens"] = float(tokens)
@@ -67,10 +68,10 @@ class LiveEngine:
     @contextmanager
     def generation(self) -> Iterator[Generation]:
         """Give the means to ask for text, and close their connections afterwards."""
-        with openai_client(self._endpoint, self.deadlines.answer_s) as client:
+        with openai_client(self.endpoint, self.deadlines.answer_s) as client:
             yield Generation(
                 client,
                 model=self.model_name,
                 context_tokens=self.served_model().max_context_tokens,
-                metrics=lambda: fetch_metrics(self._endpoint),
+                metrics=lambda: fetch_metrics(self.endpoint),
             )

@@ -31,7 +31,7 @@ from hwval.ledger import load_ledgers
 from hwval.matrix import Deadlines
 from hwval.matrix import Matrix
 from hwval.matrix import MatrixEntry
-from hwval.matrix import Promises
+from hwval.matrix import PromisesSection
 from hwval.matrix import load_matrices
 from hwval.matrix import reimage
 from hwval.matrix import select_cells
@@ -270,6 +270,11 @@ def _cell_of_server(url: str, engine: ExternalEngine) -> PlacedCell:
     cell = Cell("external", 1, image, models[0].id, Dtype.AUTO)
     catalogue = load_catalogue()
     entry = MatrixEntry(
-        cell, Promises(), Deadlines(), ("external",), source="--engine-url", catalogue=catalogue
+        cell,
+        PromisesSection(),
+        Deadlines(),
+        ("external",),
+        source="--engine-url",
+        catalogue=catalogue,
     )
     return PlacedCell(entry, catalogue.image(image), Vendor.CPU)

@@ -5,9 +5,11 @@ run planned stands at its head, so that a reader sees what is missing.
 
 Format history:
     1: the first.
+    2: verdicts have ``checks`` and ``files``; a journal of format 1 is read as one without them.
 
-A record's own fields change only with a new number. What stands inside ``numbers``, ``host`` and
-``diagnosis`` may grow without one: a reader takes the keys that it knows, and lives without them.
+A record's own fields change only with a new number. What stands inside ``numbers``, ``checks``,
+``host`` and ``diagnosis`` may grow without one: a reader takes the keys that it knows, and lives
+without them.
 """
 
 from __future__ import annotations
@@ -42,7 +44,8 @@ __all__ = [
     "read_run",
 ]
 
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+_READABLE_VERSIONS: Final = frozenset({1, 2})
 JOURNAL_NAME: Final = "records.jsonl"
 
 
@@ -161,6 +164,8 @@ class VerdictRecord:
         finished_at: ISO 8601, UTC.
         numbers: Measurements; units stand in the names.
         details: Longer text for people: the failed comparison, the cause's evidence and remedy.
+        checks: Measurements held against what was promised of them, as ``hwval.threshold`` says.
+        files: Title -> file with more of it, relative to the run's folder: samples, tables, plots.
     """
 
     kind: ClassVar[str] = "verdict"
@@ -177,6 +182,8 @@ class VerdictRecord:
     finished_at: str = ""
     numbers: Mapping[str, float] = field(default_factory=dict)
     details: str = ""
+    checks: tuple[Mapping[str, Any], ...] = ()
+    files: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +220,8 @@ def from_json(data: Mapping[str, Any]) -> Record:
     Raises:
         UsageError: Another format version, an unknown kind, or fields that do not fit it.
     """
-    if data.get("v") != FORMAT_VERSION:
-        raise UsageError(f"format version {data.get('v')!r}, expected {FORMAT_VERSION}")
+    if data.get("v") not in _READABLE_VERSIONS:
+        raise UsageError(f"format version {data.get('v')!r}, expected at most {FORMAT_VERSION}")
     kind = _KINDS.get(str(data.get("kind")))
     if kind is None:
         raise UsageError(f"record kind {data.get('kind')!r}, expected one of {', '.join(_KINDS)}")
@@ -222,7 +229,7 @@ def from_json(data: Mapping[str, Any]) -> Record:
     try:
         if fields.get("outcome") is not None or kind is VerdictRecord:
             fields["outcome"] = Outcome(fields["outcome"])
-        for name in ("questions", "all_questions", "warnings"):
+        for name in ("questions", "all_questions", "warnings", "checks"):
             if name in fields:
                 fields[name] = tuple(fields[name])
         return kind(**fields)

@@ -178,7 +178,7 @@ class CellSession:
             promised_version=self._placed.image.vllm,
             log_path=engine.log_path,
             deadlines=self._placed.entry.deadlines,
-            _endpoint=endpoint,
+            endpoint=endpoint,
         )
 
     def _fail(self, question: str, error: Exception) -> None:

@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from typing import Annotated
 from typing import Final
 from typing import TypeVar
 
 from pydantic import BaseModel
+from pydantic import BeforeValidator
 from pydantic import ConfigDict
 from pydantic import ValidationError
+from pydantic import WithJsonSchema
 from pydantic import model_validator
 from pydantic_core import ErrorDetails
 from pydantic_core import PydanticCustomError
 
 from hwval.spelling import near_names
+from hwval.units import parse_duration_s
 from hwval.yamlfile import WrittenFloat
 from hwval.yamlfile import YamlFile
 
-__all__ = ["YamlModel", "problem_at", "validate"]
+__all__ = ["Duration", "YamlModel", "overlay", "problem_at", "validate"]
 
 _AT_KEY: Final = "hwval_at_key"
 # In the words of YAML, where pydantic speaks of Python.
@@ -36,6 +40,20 @@ _EXPECTED: Final = {
 }
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+def _read_duration(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        raise ValueError("expected a duration with its unit, as in 20 min")  # noqa: TRY004 - pydantic collects ValueError alone
+    return parse_duration_s(value if isinstance(value, str) else f"{value}")
+
+
+Duration = Annotated[
+    float,
+    BeforeValidator(_read_duration),
+    WithJsonSchema({"type": "string", "examples": ["20 min"]}),
+]
+"""Seconds, written with their unit."""
 
 
 def problem_at(key: str, problem: str) -> PydanticCustomError:
@@ -72,6 +90,19 @@ def validate(file: YamlFile, model: type[_Model]) -> _Model:
         problems = [_Problem(file, details) for details in error.errors()]
         first = min(problems, key=lambda problem: (problem.key is None, problem.line))
         raise file.error(first.describe(), first.place, key=first.key) from None
+
+
+def overlay(base: _Model, own: _Model) -> _Model:
+    """Return ``base`` with everything that ``own`` sets: mappings key by key, all else replaced."""
+    update = {}
+    for name in own.model_fields_set:
+        below, above = getattr(base, name), getattr(own, name)
+        if isinstance(below, BaseModel) and type(below) is type(above):
+            above = overlay(below, above)
+        elif isinstance(below, Mapping) and isinstance(above, Mapping):
+            above = {**below, **above}
+        update[name] = above
+    return base.model_copy(update=update)
 
 
 class _Problem:

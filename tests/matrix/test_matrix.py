@@ -80,7 +80,7 @@ privileges: [ptrace, ipc-host]
         partition_mode="spx",
         privileges=("ipc-host", "ptrace"),
     )
-    assert entry.promises.load.ready_within_s == 1200
+    assert entry.promises.load.ready_within == 1200
     assert entry.deadlines == Deadlines(answer_s=90)
     assert entry.markers == ("rocm", "gfx906", "float16", "awq")
     assert entry.pass_environment == ("HF_TOKEN",)

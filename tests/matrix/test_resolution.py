@@ -46,7 +46,7 @@ include:
     assert entry.cell.engine_args == (("enforce-eager", True), ("max-model-len", 1024))
     assert entry.cell.environment == (("A", "1"), ("B", "3"))
     assert entry.pass_environment == ()
-    assert entry.promises.load.ready_within_s == 120
+    assert entry.promises.load.ready_within == 120
     assert entry.deadlines == Deadlines(pull_s=3600, load_s=300, answer_s=1)
 
 

@@ -50,7 +50,10 @@ def test_mapping_becomes_json(tmp_path: Path) -> None:
                 "allowed: ready_within"
             ),
         ),
-        ("promises: {accuracy: {}}", "2: promises: unknown key 'accuracy'; allowed: load"),
+        (
+            "promises: {beauty: {}}",
+            "2: promises: unknown key 'beauty'; allowed: load, generate, accuracy, performance, ",
+        ),
         ("promises: {load: 5}", "2: promises.load: found 5, expected keys and values"),
         (
             "promises: {load: {ready_within: 20}}",

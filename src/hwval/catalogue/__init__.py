@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 from typing import Final
 
+from hwval.catalogue.facts import EXTERNAL_NAME
 from hwval.catalogue.facts import Capability
 from hwval.catalogue.facts import CatalogueSection
 from hwval.catalogue.facts import EngineKind
@@ -47,10 +48,9 @@ __all__ = [
 
 _VERSION_IN_TAG: Final = re.compile(r"(?:^|vllm[_-]?)v?(\d+\.\d+\.\d+)")
 _HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
-_EXTERNAL_NAME: Final = re.compile(r"external:[A-Za-z0-9][\w.-]*")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Catalogue:
     """Everything known; look-ups of what is not raise ``UsageError`` with near matches.
 
@@ -80,13 +80,14 @@ class Catalogue:
 
         Args:
             reference: Container image with tag or digest, ``venv:PACKAGE==VERSION`` or
-                ``external:NAME``. ``vllm`` and ``entrypoint`` of the result are those of this tag.
+                ``external:NAME``, which needs no entry and is then taken for a vLLM. ``vllm``,
+                ``entrypoint`` and ``note`` of the result are those of this tag.
 
         Raises:
             UsageError: Not in the catalogue, or malformed.
         """
         if reference.startswith("external:"):
-            return _external(reference)
+            return self.images_by_repository.get(reference) or _external(reference)
         repository, tag = split_image(reference)
         facts = self.images_by_repository.get(repository)
         if facts is None:
@@ -109,13 +110,14 @@ class Catalogue:
             UsageError: Not in the catalogue, or malformed.
         """
         if reference in self.models_by_name:
-            return self.models_by_name[reference]
+            return _existing(reference, self.models_by_name[reference])
         kind, _, name = reference.partition(":")
         if kind == "synthetic":
             return _synthetic(reference)
         if kind == "hub" and _HUB_NAME.fullmatch(name):
-            known = self.models_by_name.get(name.partition("@")[0])
-            return known or ModelFacts(source="outside the catalogue")
+            plain = name.partition("@")[0]
+            known = self.models_by_name.get(plain)
+            return _existing(plain, known or ModelFacts(source="outside the catalogue"))
         if reference.startswith("/"):
             return ModelFacts(source="a path")
         near = near_names(reference, self.models_by_name)
@@ -169,10 +171,14 @@ def split_image(reference: str) -> tuple[str, str | None]:
 
 
 def _of_tag(facts: ImageFacts, tag: str | None) -> ImageFacts:
+    tag_note = facts.tag_notes.get(tag or "latest", "")
+    note = "; ".join(filter(None, (facts.note, tag_note)))
+    if facts.server is not Server.VLLM:  # its tags tell its own version
+        return facts.model_copy(update={"note": note})
     version = facts.versions.get(tag or "latest")
     if version is None and tag and (match := _VERSION_IN_TAG.search(tag)):
         version = match[1]
-    update: dict[str, Any] = {"vllm": version or facts.vllm}
+    update: dict[str, Any] = {"vllm": version or facts.vllm, "note": note}
     if update["vllm"]:
         for limit in sorted(facts.entrypoint_before, key=_version_key):
             if _version_key(update["vllm"]) < _version_key(limit):
@@ -181,12 +187,18 @@ def _of_tag(facts: ImageFacts, tag: str | None) -> ImageFacts:
     return facts.model_copy(update=update)
 
 
+def _existing(name: str, facts: ModelFacts) -> ModelFacts:
+    if not facts.exists:
+        raise UsageError(f"there is no model {name!r}: {facts.note}")
+    return facts
+
+
 def _version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version))
 
 
 def _external(reference: str) -> ImageFacts:
-    if not _EXTERNAL_NAME.fullmatch(reference):
+    if not EXTERNAL_NAME.fullmatch(reference):
         raise UsageError(f"image {reference!r} is malformed; write external:NAME")
     return ImageFacts(
         vendors=tuple(Vendor),
@@ -208,5 +220,6 @@ def _synthetic(reference: str) -> ModelFacts:
         quantization=model.quantization,
         max_context_tokens=model.max_context_tokens,
         gated=False,
+        capabilities=(Capability.COMPLETIONS, Capability.CHAT, Capability.STRUCTURED_OUTPUT),
         source="made on the spot",
     )

@@ -68,6 +68,10 @@ class Entrypoint(StrEnum):
     """``python3 -m vllm.entrypoints.openai.api_server``: takes the model by ``--model`` only."""
     SHELL = "shell"
     """A shell or nothing: the command must begin with ``vllm serve``."""
+    REPLACED = "replaced"
+    """Differs between tags: the run puts ``vllm serve`` in its place."""
+    OWN = "own"
+    """A server other than vLLM, whose own arguments follow: ``infinity_emb``."""
 
 
 class Server(StrEnum):
@@ -127,11 +131,18 @@ def _check_hardware_name(name: str) -> str:
     return name
 
 
+def _check_image_name(name: str) -> str:
+    if name.startswith("external:") and not EXTERNAL_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no server outside; write external:NAME")
+    return name
+
+
 Bytes = Annotated[
     StrictInt,
     BeforeValidator(_read_bytes),
     WithJsonSchema({"type": "string", "examples": ["16 GiB"]}),
 ]
+EXTERNAL_NAME: Final = re.compile(r"external:[A-Za-z0-9][\w.-]*")
 _FLOPS: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(TFLOPS|PFLOPS)\s*")
 _FLOPS_UNITS: Final = {"TFLOPS": 1e12, "PFLOPS": 1e15}
 _Bandwidth = Annotated[
@@ -148,6 +159,8 @@ _Flops = Annotated[
 ]
 _PeakOf = Literal["float32", "float16", "bfloat16", "fp8", "int8", "fp4"]
 _Count = Annotated[StrictInt, Field(gt=0)]
+_EXTERNAL: Final = "external:"
+_ImageName = Annotated[str, AfterValidator(_check_image_name)]
 _HardwareName = Annotated[str, AfterValidator(_check_hardware_name)]
 
 
@@ -188,6 +201,10 @@ class ImageFacts(YamlModel):
     """Version of vLLM inside, where the tag does not say it."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Tag -> version of vLLM inside; for a virtual environment all versions there are."""
+    note: str = ""
+    """What whoever uses it should know; `hwval plan` tells it."""
+    tag_notes: dict[str, str] = Field(default_factory=dict)
+    """Tag -> what whoever uses that one should know: that it moved, or is gone."""
     docker_equivalent: str | None = None
     """Image that holds the same as this environment; ``{version}`` is vLLM's."""
     venv_equivalent: str | None = None
@@ -196,6 +213,8 @@ class ImageFacts(YamlModel):
     """Where the image keeps downloaded models."""
     vllm_cache: str | None = "/root/.cache/vllm"
     """Where the image keeps compiled code."""
+    port: Annotated[StrictInt, Field(gt=0, lt=2**16)] = 8000
+    """Port that its server listens on if it is not told another."""
     server: Server = Server.VLLM
     """What program answers."""
     capabilities: tuple[Capability, ...] = (
@@ -214,6 +233,11 @@ class ImageFacts(YamlModel):
     def serve_prefix(self) -> tuple[str, ...]:
         """What must stand in the command before the arguments of ``vllm serve``."""
         return ("vllm", "serve") if self.entrypoint is Entrypoint.SHELL else ()
+
+    @property
+    def entrypoint_override(self) -> tuple[str, ...] | None:
+        """What the run puts in place of the image's entrypoint; None keeps it."""
+        return ("vllm", "serve") if self.entrypoint is Entrypoint.REPLACED else None
 
 
 class ModelFacts(YamlModel):
@@ -240,6 +264,10 @@ class ModelFacts(YamlModel):
     """The section of that name in its config.json."""
     capabilities: tuple[Capability, ...] | None = None
     """What it can be asked for; None is unknown: text alone is asked for."""
+    exists: StrictBool = True
+    """False for a name that people write and that no model has; ``note`` says which is meant."""
+    note: str = ""
+    """What whoever uses it should know; `hwval plan` tells it."""
     source: str
     uncertain: StrictBool = False
     """Whether a figure was not found in a source of its own."""
@@ -268,8 +296,16 @@ class CatalogueSection(YamlModel):
     """Catalogue entries of a matrix's own, for private images and models."""
 
     hardware: dict[_HardwareName, HardwareFacts] = Field(default_factory=dict)
-    images: dict[str, ImageFacts] = Field(default_factory=dict)
+    images: dict[_ImageName, ImageFacts] = Field(default_factory=dict)
     models: dict[str, ModelFacts] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_external(self) -> Self:
+        for name, facts in self.images.items():
+            if name.startswith(_EXTERNAL) is not (facts.engine is EngineKind.EXTERNAL):
+                text = "'external:NAME' and 'engine: external' go together"
+                raise problem_at("images", f"images: {name}: {text}")
+        return self
 
 
 def catalogue_json_schema() -> dict[str, Any]:

@@ -15,14 +15,15 @@ from hwval.catalogue import Catalogue
 from hwval.catalogue import load_catalogue
 from hwval.errors import MatrixError
 from hwval.errors import UsageError
+from hwval.matrix.asking import is_asked
+from hwval.matrix.asking import offered_capabilities
 from hwval.matrix.entry import Deadlines
 from hwval.matrix.entry import ExcludedCell
-from hwval.matrix.entry import LoadPromise
 from hwval.matrix.entry import MatrixEntry
-from hwval.matrix.entry import Promises
 from hwval.matrix.expansion import expand
 from hwval.matrix.expansion import known_markers
 from hwval.matrix.schema import MatrixFile
+from hwval.matrix.schema import PromisesSection
 from hwval.matrix.schema import matrix_json_schema
 from hwval.matrix.selection import reimage
 from hwval.matrix.selection import select_cells
@@ -34,14 +35,15 @@ from hwval.yamlmodel import validate
 __all__ = [
     "Deadlines",
     "ExcludedCell",
-    "LoadPromise",
     "Matrix",
     "MatrixEntry",
-    "Promises",
+    "PromisesSection",
+    "is_asked",
     "known_markers",
     "load_matrices",
     "load_matrix",
     "matrix_json_schema",
+    "offered_capabilities",
     "reimage",
     "select_cells",
     "to_docker",

@@ -8,27 +8,9 @@ from typing import NamedTuple
 
 from hwval.catalogue import Catalogue
 from hwval.cell import Cell
+from hwval.matrix.schema import PromisesSection
 
-__all__ = ["Deadlines", "ExcludedCell", "LoadPromise", "MatrixEntry", "Promises"]
-
-
-@dataclass(frozen=True, slots=True)
-class LoadPromise:
-    """What is promised of the start.
-
-    Attributes:
-        ready_within_s: From the start of the engine until it is healthy, without the pull of the
-            image; None promises nothing.
-    """
-
-    ready_within_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Promises:
-    """What is promised of a cell, suite by suite; what is not promised is not judged."""
-
-    load: LoadPromise = LoadPromise()
+__all__ = ["Deadlines", "ExcludedCell", "MatrixEntry"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +43,7 @@ class MatrixEntry:
     """
 
     cell: Cell
-    promises: Promises
+    promises: PromisesSection
     deadlines: Deadlines
     markers: tuple[str, ...]
     source: str

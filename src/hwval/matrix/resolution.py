@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import TypeVar
 
 from hwval.cell import ArgValue
 from hwval.cell import Weights
 from hwval.matrix.entry import Deadlines
-from hwval.matrix.entry import LoadPromise
-from hwval.matrix.entry import Promises
 from hwval.matrix.schema import ContainerSection
 from hwval.matrix.schema import DeadlinesSection
+from hwval.matrix.schema import PromisesSection
 from hwval.matrix.schema import Setup
 from hwval.units import format_duration_s
 from hwval.yamlfile import Place
 from hwval.yamlfile import YamlFile
+from hwval.yamlmodel import overlay
 
 __all__ = ["EngineSetup", "resolve"]
 
@@ -46,7 +47,7 @@ class EngineSetup:
     engine_args: tuple[tuple[str, ArgValue], ...]
     environment: tuple[tuple[str, str], ...]
     pass_environment: tuple[str, ...]
-    promises: Promises
+    promises: PromisesSection
     deadlines: Deadlines
     weights: Weights
     partition_mode: str
@@ -81,7 +82,7 @@ def resolve(file: YamlFile, place: Place, base: Setup, own: Setup | None = None)
         environment=tuple(sorted(_merged(layer.environment for layer in layers).items())),
         pass_environment=_last((layer.pass_environment for layer in layers), ()),
         promises=promises,
-        deadlines=_deadlines(file, place, layers, promises.load.ready_within_s),
+        deadlines=_deadlines(file, place, layers, promises.load.ready_within),
         weights=_last((layer.weights for layer in layers), Weights.REAL),
         partition_mode=_last((layer.partition_mode for layer in layers), ""),
         privileges=tuple(sorted(_last((layer.privileges for layer in layers), ()))),
@@ -98,10 +99,9 @@ def _last(values: Iterator[_T | None], default: _T) -> _T:
     return next((value for value in reversed(list(values)) if value is not None), default)
 
 
-def _promises(layers: tuple[Setup, ...]) -> Promises:
-    loads = [layer.promises.load for layer in layers if layer.promises and layer.promises.load]
-    ready_within_s = [load.ready_within for load in loads if load.ready_within is not None]
-    return Promises(load=LoadPromise(ready_within_s[-1] if ready_within_s else None))
+def _promises(layers: tuple[Setup, ...]) -> PromisesSection:
+    sections = [layer.promises for layer in layers if layer.promises is not None]
+    return reduce(overlay, sections, PromisesSection())
 
 
 def _deadlines(

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from hwval.accuracy.promise import AccuracySection
+from hwval.capability.promise import CapabilitiesSection
 from hwval.catalogue.facts import Bytes
 from hwval.catalogue.facts import CatalogueSection
 from hwval.cell import Dtype
 from hwval.cell import Weights
 from hwval.matrix.values import Dtypes
-from hwval.matrix.values import Duration
 from hwval.matrix.values import Engine
 from hwval.matrix.values import Environment
 from hwval.matrix.values import Names
@@ -21,6 +22,9 @@ from hwval.matrix.values import NonEmpty
 from hwval.matrix.values import Privilege
 from hwval.matrix.values import VariableName
 from hwval.matrix.values import VariantName
+from hwval.performance.promise import PerformanceSection
+from hwval.quality.promise import GenerateSection
+from hwval.yamlmodel import Duration
 from hwval.yamlmodel import YamlModel
 
 __all__ = [
@@ -36,7 +40,7 @@ __all__ = [
 ]
 
 
-class LoadPromise(YamlModel):
+class LoadSection(YamlModel):
     """What is promised of the start."""
 
     ready_within: Duration | None = None
@@ -44,9 +48,13 @@ class LoadPromise(YamlModel):
 
 
 class PromisesSection(YamlModel):
-    """What is promised, suite by suite."""
+    """What is promised, suite by suite; what is not promised is not judged."""
 
-    load: LoadPromise | None = None
+    load: LoadSection = LoadSection()
+    generate: GenerateSection = GenerateSection()
+    accuracy: AccuracySection = AccuracySection()
+    performance: PerformanceSection = PerformanceSection()
+    capabilities: CapabilitiesSection = CapabilitiesSection()
 
 
 class DeadlinesSection(YamlModel):

@@ -17,13 +17,11 @@ from pydantic import WithJsonSchema
 from hwval.cell import ArgValue
 from hwval.cell import Dtype
 from hwval.cell import slug
-from hwval.units import parse_duration_s
 from hwval.yamlfile import WrittenFloat
 from hwval.yamlmodel import problem_at
 
 __all__ = [
     "Dtypes",
-    "Duration",
     "Engine",
     "Environment",
     "Names",
@@ -81,12 +79,6 @@ def _check_values(values: tuple[str, ...]) -> tuple[str, ...]:
 
 def _one_or_many(item: dict[str, Any]) -> WithJsonSchema:
     return WithJsonSchema({"anyOf": [item, {"type": "array", "items": item, "minItems": 1}]})
-
-
-def _read_duration(value: object) -> object:
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        raise ValueError("expected a duration with its unit, as in 20 min")  # noqa: TRY004 - pydantic collects ValueError alone
-    return parse_duration_s(value if isinstance(value, str) else f"{value}")
 
 
 def _check_name(name: str) -> str:
@@ -160,11 +152,6 @@ Dtypes = Annotated[
     _OneOrMany,
     AfterValidator(_check_values),
     _one_or_many({"enum": [dtype.value for dtype in Dtype]}),
-]
-Duration = Annotated[
-    float,
-    BeforeValidator(_read_duration),
-    WithJsonSchema({"type": "string", "examples": ["20 min"]}),
 ]
 _Argument = Annotated[
     ArgValue,

@@ -1,0 +1,3 @@
+"""Are the answers as good as promised?"""
+
+from __future__ import annotations

@@ -1,0 +1,180 @@
+"""What a matrix may promise of the accuracy of answers; `hwval.matrix` reads it."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+from typing import Final
+from typing import Literal
+from typing import Self
+
+from pydantic import AfterValidator
+from pydantic import BeforeValidator
+from pydantic import ConfigDict
+from pydantic import Field
+from pydantic import RootModel
+from pydantic import WithJsonSchema
+from pydantic import model_validator
+
+from hwval.yamlfile import WrittenFloat
+from hwval.yamlmodel import YamlModel
+from hwval.yamlmodel import problem_at
+
+__all__ = ["SHIPPED", "AccuracySection", "TaskSection"]
+
+# A dataset that comes with hwval: ``shipped:biology``.
+SHIPPED: Final = "shipped:"
+_LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_PERCENT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+
+
+def _read_share(value: object) -> object:
+    """Read ``3 %`` and 0.03 alike; 3 alone could be either and is refused by the range."""
+    if isinstance(value, str):
+        match = _PERCENT.fullmatch(value)
+        if match is None:
+            raise ValueError(f"{value!r} is no share; write 0.03 or 3 %")
+        return float(match[1]) / 100
+    return float(value) if isinstance(value, WrittenFloat) else value
+
+
+def _read_version(value: object) -> object:
+    if isinstance(value, WrittenFloat):
+        return value.text
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _check_dataset(name: str) -> str:
+    if not name.startswith(("/", SHIPPED)):
+        raise ValueError(
+            f"{name!r} is neither an absolute folder nor {SHIPPED}NAME; a dataset of the Hub is "
+            "the task's own, and 'revision' pins it"
+        )
+    return name
+
+
+def _check_commit(revision: str) -> str:
+    if not _COMMIT.fullmatch(revision):
+        raise ValueError(
+            f"{revision!r} is no commit of 40 hexadecimal digits; what stands at a branch may be "
+            "different tomorrow (git ls-remote https://huggingface.co/datasets/ORG/NAME)"
+        )
+    return revision
+
+
+def _check_sha256(digest: str) -> str:
+    if not _SHA256.fullmatch(digest):
+        raise ValueError(f"{digest!r} is no SHA-256 of 64 hexadecimal digits")
+    return digest
+
+
+def _check_subset(indices: tuple[int, ...]) -> tuple[int, ...]:
+    if not indices or min(indices) < 0 or len(set(indices)) < len(indices):
+        raise ValueError("expected different positions of questions, from 0 on")
+    return indices
+
+
+_NonEmpty = Annotated[str, Field(min_length=1)]
+_Share = BeforeValidator(_read_share)
+_SHARE_SCHEMA: Final = WithJsonSchema({"type": ["number", "string"], "examples": [0.03, "3 %"]})
+_Proportion = Annotated[float, _Share, Field(gt=0, lt=1), _SHARE_SCHEMA]
+_Limit = Annotated[float, _Share, Field(ge=0, le=1), _SHARE_SCHEMA]
+_Count = Annotated[int, Field(ge=1, strict=True)]
+_Version = Annotated[
+    str, BeforeValidator(_read_version), WithJsonSchema({"type": ["string", "number"]})
+]
+
+
+class TaskSection(YamlModel):
+    """One task of lm-evaluation-harness, and how well it is to be answered."""
+
+    task: _NonEmpty | None = None
+    """Name that lm-evaluation-harness knows it by; the key of this section if not set."""
+    reference: _Proportion | None = None
+    """Share of right answers elsewhere; without one the score is measured and not judged."""
+    n: _Count | None = None
+    """Questions behind the reference."""
+    stderr: Annotated[float, _Share, Field(gt=0, lt=0.5), _SHARE_SCHEMA] | None = None
+    """Standard error of the reference, where its number of questions is not known."""
+    margin: _Proportion | None = None
+    """Loss against the reference, or against ``paired_with``, that is still accepted."""
+    source: _NonEmpty | None = None
+    """Where the reference comes from: who measured it, on what, when."""
+    task_version: _Version | None = None
+    """Version of the task that the reference was measured with; others are not comparable."""
+    api: Literal["completions", "chat"] = "completions"
+    """``chat`` sends turns and lets the server apply the model's chat template."""
+    metric: _NonEmpty | None = None
+    """``METRIC,FILTER`` as lm-evaluation-harness names it; the task's first one if not set."""
+    limit: _Count | None = None
+    """Ask only the first so many questions."""
+    subset: Annotated[tuple[int, ...], AfterValidator(_check_subset)] | None = None
+    """Ask only the questions at these positions, counted from 0."""
+    shots: Annotated[int, Field(ge=0, strict=True)] | None = None
+    """Solved examples before each question; as the task says if not set."""
+    max_tokens: _Count | None = None
+    """Longest answer in tokens; as the task says if not set."""
+    concurrency: _Count = 16
+    """Questions that are asked at the same time."""
+    dataset: Annotated[str, AfterValidator(_check_dataset)] | None = None
+    """Folder with a file for each split, ``test.jsonl`` and so on, or a copy of the Hub's
+    repository; ``shipped:biology`` for the questions that come with hwval."""
+    revision: Annotated[str, AfterValidator(_check_commit)] | None = None
+    """Commit of the dataset on the Hub."""
+    samples_sha256: Annotated[str, AfterValidator(_check_sha256)] | None = None
+    """Hash over questions and right answers, as a run tells it; other data are refused."""
+    max_unparsed: _Limit | None = None
+    """Share of answers that may hold no answer in the form that was asked for."""
+    max_cut_off: _Limit | None = None
+    """Share of answers that may end at the longest length."""
+    paired_with: _NonEmpty | None = None
+    """Variant, cell id or glob of the cell that answered the same questions, for a comparison
+    question by question."""
+
+    @model_validator(mode="after")
+    def _check_reference(self) -> Self:
+        if self.reference is not None:
+            if self.margin is None:
+                raise problem_at("reference", "a reference needs a 'margin': the accepted loss")
+            if self.source is None:
+                raise problem_at("reference", "a reference needs its 'source'")
+            if (self.n is None) == (self.stderr is None):
+                raise problem_at(
+                    "reference", "a reference needs its number of questions, 'n', or its 'stderr'"
+                )
+        for name in ("n", "stderr", "source"):
+            if self.reference is None and getattr(self, name) is not None:
+                raise problem_at(name, f"{name!r} says something of a 'reference', there is none")
+        if self.paired_with is not None and self.margin is None:
+            raise problem_at("paired_with", "a comparison needs a 'margin': the accepted loss")
+        return self
+
+    @model_validator(mode="after")
+    def _check_data(self) -> Self:
+        if self.limit is not None and self.subset is not None:
+            raise problem_at("subset", "'limit' and 'subset' exclude each other")
+        if self.dataset is not None and self.revision is not None:
+            raise problem_at("revision", "'dataset' is on this host and has no 'revision'")
+        return self
+
+
+def _check_labels(tasks: dict[str, TaskSection]) -> dict[str, TaskSection]:
+    for label in tasks:
+        if not _LABEL.fullmatch(label):
+            raise problem_at(label, f"{label!r} is no name; allowed: letters, digits, . _ -")
+    return tasks
+
+
+class AccuracySection(RootModel[Annotated[dict[str, TaskSection], AfterValidator(_check_labels)]]):
+    """Tasks of lm-evaluation-harness by name."""
+
+    model_config = ConfigDict(frozen=True)
+
+    root: Annotated[dict[str, TaskSection], AfterValidator(_check_labels)] = {}
+
+    @property
+    def tasks(self) -> dict[str, TaskSection]:
+        """Name in the matrix -> what is promised of it."""
+        return self.root

@@ -1,0 +1,40 @@
+"""Which questions a cell is asked: what it promises nothing of costs no time and makes no noise."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+from hwval.catalogue import Capability
+from hwval.catalogue import Catalogue
+from hwval.matrix.entry import MatrixEntry
+
+__all__ = ["is_asked", "offered_capabilities"]
+
+# What is asked of a model of which nothing is known.
+_TEXT: Final = frozenset({Capability.COMPLETIONS, Capability.CHAT})
+
+
+def is_asked(entry: MatrixEntry, question: str) -> bool:
+    """Return whether a cell is asked ``question`` (``suite/name``).
+
+    A suite's section of the promises may have a method ``asks(name, offered)``. Without it a
+    question is asked, unless the section has a field of its name that the matrix leaves out.
+    """
+    suite, _, name = question.partition("/")
+    section = getattr(entry.promises, suite, None)
+    if section is None:
+        return True
+    decide = getattr(section, "asks", None)
+    if decide is not None:
+        cell = entry.cell
+        return bool(decide(name, offered_capabilities(entry.catalogue, cell.image, cell.model)))
+    return name not in type(section).model_fields or getattr(section, name) is not None
+
+
+@lru_cache(maxsize=2**12)
+def offered_capabilities(catalogue: Catalogue, image: str, model: str) -> frozenset[Capability]:
+    """Return what both image and model promise; of an unknown model completions and chat."""
+    known = catalogue.model(model).capabilities
+    able = _TEXT if known is None else frozenset(known)
+    return able & frozenset(catalogue.image(image).capabilities)

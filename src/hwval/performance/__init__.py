@@ -1,0 +1,3 @@
+"""Is it as fast as promised?"""
+
+from __future__ import annotations

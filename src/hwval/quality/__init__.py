@@ -1,0 +1,3 @@
+"""Is what it generates sound, not only text?"""
+
+from __future__ import annotations

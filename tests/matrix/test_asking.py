@@ -1,0 +1,76 @@
+"""Which questions a cell is asked."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from hwval.catalogue import Capability
+from hwval.catalogue import Catalogue
+from hwval.catalogue import ImageFacts
+from hwval.catalogue import ModelFacts
+from hwval.catalogue import Vendor
+from hwval.cell import Cell
+from hwval.cell import Dtype
+from hwval.matrix import Deadlines
+from hwval.matrix import MatrixEntry
+from hwval.matrix import PromisesSection
+from hwval.matrix import is_asked
+from hwval.matrix import offered_capabilities
+from hwval.yamlmodel import YamlModel
+
+SEES = (Capability.CHAT, Capability.VISION)
+CATALOGUE = Catalogue(
+    {},
+    {
+        "text": ImageFacts(vendors=(Vendor.CPU,), capabilities=(Capability.CHAT,), source="s"),
+        "all": ImageFacts(vendors=(Vendor.CPU,), source="s"),
+    },
+    {"eye": ModelFacts(capabilities=SEES, source="s"), "any": ModelFacts(source="s")},
+)
+
+
+class Optional(YamlModel):
+    """A section whose only field may be left out."""
+
+    serving: int | None = None
+
+
+class Deciding(YamlModel):
+    """A section that decides by what is offered."""
+
+    def asks(self, question: str, offered: frozenset[Capability]) -> bool:
+        return Capability(question) in offered
+
+
+def entry(performance: YamlModel) -> MatrixEntry:
+    promises = PromisesSection().model_copy(update={"performance": performance})
+    cell = Cell("cpu", 1, "all:1", "eye", Dtype.AUTO)
+    return MatrixEntry(cell, promises, Deadlines(), (), "m.yaml:1", catalogue=CATALOGUE)
+
+
+def test_what_a_section_leaves_out_is_not_asked() -> None:
+    """A field of the question's name decides; other questions are asked of every cell."""
+    assert not is_asked(entry(Optional()), "performance/serving")
+    assert is_asked(entry(Optional(serving=1)), "performance/serving")
+    assert is_asked(entry(Optional()), "performance/other")
+    assert is_asked(entry(Optional()), "folklore/serving")
+
+
+def test_a_section_may_decide_by_what_is_offered() -> None:
+    """What image and model both promise is what a section is told."""
+    asked = entry(Deciding())
+    blind = replace(asked, cell=replace(asked.cell, image="text:1"))
+
+    assert is_asked(asked, "performance/vision")
+    assert not is_asked(blind, "performance/vision")
+    assert is_asked(blind, "performance/chat")
+
+
+def test_of_an_unknown_model_text_is_offered() -> None:
+    """Nothing but completions and chat, and those only where the image has them."""
+    assert offered_capabilities(CATALOGUE, "all:1", "any") == {
+        Capability.CHAT,
+        Capability.COMPLETIONS,
+    }
+    assert offered_capabilities(CATALOGUE, "text:1", "any") == {Capability.CHAT}
+    assert offered_capabilities(CATALOGUE, "all:1", "eye") == set(SEES)
