@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from hwval.catalogue import Server
 from hwval.catalogue import Vendor
 from hwval.catalogue import load_catalogue
 from hwval.cell import Cell
@@ -93,10 +95,73 @@ def test_nvidia_is_asked_for_by_identity(settings: LaunchSettings) -> None:
     assert (spec.nvidia_devices, spec.devices) == (("GPU-a",), ())
 
 
-def test_vendor_without_containers_is_refused(settings: LaunchSettings) -> None:
-    """The message names the cell."""
-    with pytest.raises(UsageError, match=r"any__.*containers on tpu cannot be started yet"):
-        spec_of(placed(vendor=Vendor.TPU), settings)
+def test_tpu_gets_its_chips(settings: LaunchSettings) -> None:
+    """The chips of the lease by their numbers, and memory that may be locked."""
+    spec = spec_of(
+        placed("vllm/vllm-tpu:latest", vendor=Vendor.TPU), settings,
+        nodes=("/dev/accel2", "/dev/accel3"), indices=(2, 3),
+    )  # fmt: skip
+
+    assert spec.devices == ("/dev/accel2", "/dev/accel3")
+    assert dict(spec.environment)["TPU_VISIBLE_CHIPS"] == "2,3"
+    assert spec.memlock_unlimited
+
+
+def test_infinity_is_started_in_its_own_words(settings: LaunchSettings) -> None:
+    """Its own command, port and variable for the key; it keeps no compiled code."""
+    cell = placed("michaelf34/infinity:0.0.77", "hub:org/name@abc", dtype=Dtype.FLOAT32)
+    spec = spec_of(cell, settings)
+
+    assert spec.command[:3] == ("v2", "--model-id", "org/name")
+    assert spec.command[spec.command.index("--revision") + 1] == "abc"
+    assert (spec.port, spec.api_key_variable) == (7997, "INFINITY_API_KEY")
+    assert "VLLM_CACHE_ROOT" not in dict(spec.environment)
+    assert dict(spec.environment)["DO_NOT_TRACK"] == "1"
+
+
+def test_image_whose_entrypoint_differs_gets_one(settings: LaunchSettings) -> None:
+    """Tags of vLLM-Omni start different things: what starts is said with the run."""
+    spec = spec_of(placed("vllm/vllm-omni:v0.14.0", vendor=Vendor.CUDA), settings)
+
+    assert spec.entrypoint == ("vllm", "serve")
+    assert spec.command[0] == "org/name"
+
+
+def test_engines_on_the_hosts_network_get_ports_of_their_own(settings: LaunchSettings) -> None:
+    """There the image's own port could be another engine's; elsewhere each has it to itself."""
+    shared = placed(privileges=("host-network",))
+    engines = [
+        make_engine(shared, settings, lease=LeasedDevices(), progress=print) for _ in range(2)
+    ]
+    ports = [engine.command_line.split("--port ")[1].split()[0] for engine in engines]
+
+    assert "8000" not in ports
+    assert (
+        "--port 8000"
+        in make_engine(placed(), settings, lease=LeasedDevices(), progress=print).command_line
+    )
+
+
+def test_server_that_nobody_knows_to_start_is_refused(settings: LaunchSettings) -> None:
+    """The message says what to do instead."""
+    known = placed()
+    unknown = replace(known, image=known.image.model_copy(update={"server": Server.SGLANG}))
+    with pytest.raises(UsageError, match=r"container of sglang is started; .*--engine-url"):
+        spec_of(unknown, settings)
+
+
+def test_group_of_the_shared_node_is_passed_too(
+    settings: LaunchSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some hosts give /dev/kfd another group than the render nodes."""
+    shared = tmp_path / "kfd"
+    shared.touch()
+    if os.geteuid() == 0:
+        os.chown(shared, -1, 992)
+    monkeypatch.setattr("hwval.launch._KFD", shared)
+    groups = reproducing_spec(placed(vendor=Vendor.ROCM), settings.cache_dir).group_ids
+
+    assert groups == tuple(sorted({44, shared.stat().st_gid}))
 
 
 @pytest.mark.parametrize(

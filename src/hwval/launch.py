@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import socket
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Literal
 
 from hwval.catalogue import EngineKind
 from hwval.catalogue import Entrypoint
+from hwval.catalogue import Server
 from hwval.cell import Cell
 from hwval.engine.base import Engine
 from hwval.engine.lease import cpu_slots
@@ -24,10 +26,12 @@ from hwval.engine.lease import leased
 from hwval.engine.spec import EngineSpec
 from hwval.engine.spec import LeasedDevices
 from hwval.engine.spec import Mount
+from hwval.engine.spec import Program
 from hwval.engine.spec import Vendor
 from hwval.engine.spec import build_spec
 from hwval.errors import ModelSourceError
 from hwval.errors import UsageError
+from hwval.forecast.hub import hub_folder
 from hwval.placement import EXTERNAL_KEY_VARIABLE
 from hwval.placement import PlacedCell
 
@@ -38,11 +42,16 @@ __all__ = [
     "lease_for",
     "make_engine",
     "reproducing_spec",
+    "tokenizer_folder",
 ]
 
 Progress = Callable[[str], None]
+_KFD: Final = Path("/dev/kfd")
+# The engine's own command stays, as words that the shell does not look at.
+_SLEEP: Final = ("sh", "-c", "exec sleep infinity")
 _MODELS_IN_CONTAINER: Final = "/models"
-_CONTAINER_VENDORS: Final[dict[str, Vendor]] = {"cpu": "cpu", "rocm": "rocm", "cuda": "cuda"}
+_VENDORS: Final[dict[str, Vendor]] = {"cpu": "cpu", "rocm": "rocm", "cuda": "cuda", "tpu": "tpu"}
+_PROGRAMS: Final[dict[Server, Program]] = {Server.VLLM: "vllm", Server.INFINITY: "infinity"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +90,47 @@ def lease_for(
         return
     folder = settings.cache_dir
     if placed.vendor == "cpu":
-        slots = cpu_slots(settings.cpu_slots)
+        slots = cpu_slots(settings.cpu_slots, _processors(placed))
         with lease_cpus(slots, cache_dir=folder, progress=progress, owner=cell.id) as lease:
             yield lease
         return
-    devices, count = placed.devices, cell.device_count
+    devices, count = placed.devices, placed.lease_count
     with lease_devices(devices, count, cache_dir=folder, progress=progress, owner=cell.id) as lease:
-        yield lease
+        yield _with_shared_groups(lease)
+
+
+def _processors(placed: PlacedCell) -> list[int]:
+    """Return the processors that engines may have; one stays free for what measures them."""
+    cpus = sorted(os.sched_getaffinity(0))
+    is_measured = placed.entry.promises.performance.is_asked
+    return cpus[:-1] if is_measured and len(cpus) > 1 else cpus
+
+
+def _with_shared_groups(lease: LeasedDevices) -> LeasedDevices:
+    """Add the group of the node that all AMD devices share: it need not be that of their own."""
+    try:
+        shared = _KFD.stat().st_gid
+    except OSError:
+        return lease  # no AMD host
+    return replace(lease, group_ids=tuple(sorted({*lease.group_ids, shared})))
 
 
 def make_engine(
-    placed: PlacedCell, settings: LaunchSettings, *, lease: LeasedDevices, progress: Progress
+    placed: PlacedCell,
+    settings: LaunchSettings,
+    *,
+    lease: LeasedDevices,
+    progress: Progress,
+    idle: bool = False,
 ) -> Engine:
     """Return the engine of a cell, not started; prepares what it needs first.
+
+    Args:
+        placed: The cell and its place.
+        settings: Of the run.
+        lease: The devices that it may use.
+        progress: Told what takes time.
+        idle: Whether it is only a place for other commands: a container that serves nothing.
 
     Raises:
         LabError: The environment or the model's files cannot be had.
@@ -104,7 +141,8 @@ def make_engine(
 
         return ExternalEngine(settings.external_url, api_key_variable=EXTERNAL_KEY_VARIABLE)
     model = _model_folder(cell, settings.cache_dir)
-    log_path = settings.run_dir / "logs" / log_file_name(cell)
+    name = f"{file_stem(cell)}.idle.log" if idle else log_file_name(cell)
+    log_path = settings.run_dir / "logs" / name
     log_path.parent.mkdir(parents=True, exist_ok=True)
     if placed.image.engine is EngineKind.VENV:
         from hwval.engine.environment import prepare_environment
@@ -122,8 +160,11 @@ def make_engine(
     from hwval.engine.docker import DockerDeadlines
     from hwval.engine.docker import DockerEngine
 
+    # On the host's network the image's own port may be another engine's.
+    port = _free_port() if "host-network" in cell.privileges else None
+    spec = container_spec(placed, settings, lease=lease, model=model, port=port)
     return DockerEngine(
-        container_spec(placed, settings, lease=lease, model=model),
+        replace(spec, entrypoint=_SLEEP) if idle else spec,
         log_path=log_path,
         run_id=settings.run_id,
         pull=settings.pull,
@@ -133,7 +174,12 @@ def make_engine(
 
 
 def container_spec(
-    placed: PlacedCell, settings: LaunchSettings, *, lease: LeasedDevices, model: Path | None
+    placed: PlacedCell,
+    settings: LaunchSettings,
+    *,
+    lease: LeasedDevices,
+    model: Path | None,
+    port: int | None = None,
 ) -> EngineSpec:
     """Return the container of a cell.
 
@@ -142,23 +188,36 @@ def container_spec(
         settings: Of the run.
         lease: The devices it may use.
         model: Folder of the model's files on this host, None for a model of the Hub.
+        port: Where it listens; the image's own port if None.
+
+    Raises:
+        UsageError: Nobody knows how such a container is started.
     """
     cell, image = placed.cell, placed.image
     target = f"{_MODELS_IN_CONTAINER}/{model.name}" if model else _hub_name(cell)
     spec = build_spec(
         _at_revision(cell),
-        vendor=_container_vendor(placed),
+        vendor=_VENDORS[placed.vendor],
         serve=image.serve_prefix,
         model_argument=target,
         lease=lease,
         mounts=(Mount(model, target, read_only=True),) if model else (),
         hf_cache=_hf_cache() if model is None else None,
-        vllm_cache=_compile_cache(settings.cache_dir, cell.image),
+        vllm_cache=_compile_cache(settings.cache_dir, cell.image) if image.vllm_cache else None,
         secret_names=("HF_TOKEN", *placed.entry.pass_environment),
+        entrypoint=image.entrypoint_override,
+        port=port or image.port,
+        program=_program(placed),
     )
     if image.entrypoint is Entrypoint.API_SERVER:
         return replace(spec, command=("--model", *spec.command))
     return spec
+
+
+def _free_port() -> int:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
 
 
 def file_stem(cell: Cell) -> str:
@@ -187,6 +246,17 @@ def _model_folder(cell: Cell, cache_dir: Path) -> Path | None:
             "Download it there, or name the model as hub:ORG/NAME"
         )
     return folder
+
+
+def tokenizer_folder(cell: Cell, cache_dir: Path) -> Path | None:
+    """Return the folder of a model's ``tokenizer.json``, None where this host has none."""
+    if cell.model.startswith("hub:"):
+        folder = hub_folder(cell.model.removeprefix("hub:"))
+    elif cell.model.startswith("synthetic:") or Path(cell.model).is_dir():
+        folder = _model_folder(cell, cache_dir)
+    else:
+        folder = None
+    return folder if folder is not None and (folder / "tokenizer.json").is_file() else None
 
 
 def _hub_name(cell: Cell) -> str:
@@ -222,14 +292,17 @@ def reproducing_spec(placed: PlacedCell, cache_dir: Path) -> EngineSpec:
         cache_dir: Folder of caches and synthetic checkpoints.
     """
     settings = LaunchSettings(run_id="by-hand", run_dir=cache_dir, cache_dir=cache_dir)
-    devices = placed.devices[: placed.cell.device_count]
-    lease = LeasedDevices() if placed.vendor == "cpu" else leased(devices)
+    devices = placed.devices[: placed.lease_count]
+    lease = LeasedDevices() if placed.vendor == "cpu" else _with_shared_groups(leased(devices))
     model = _model_folder(placed.cell, cache_dir)
     return container_spec(placed, settings, lease=lease, model=model)
 
 
-def _container_vendor(placed: PlacedCell) -> Vendor:
-    vendor = _CONTAINER_VENDORS.get(placed.vendor)
-    if vendor is None:
-        raise UsageError(f"{placed.cell}: containers on {placed.vendor} cannot be started yet")
-    return vendor
+def _program(placed: PlacedCell) -> Program:
+    program = _PROGRAMS.get(placed.image.server)
+    if program is None:
+        raise UsageError(
+            f"{placed.cell}: nobody knows how a container of {placed.image.server} is started; "
+            "start it by hand and give its address by --engine-url"
+        )
+    return program

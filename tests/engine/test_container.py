@@ -41,6 +41,8 @@ VARIANTS = {
         PLAIN, privileges=("ptrace", "seccomp-unconfined", "sys-nice")
     ),
     "privileged": dataclasses.replace(PLAIN, privileges=("privileged", "host-network")),
+    "tpu": dataclasses.replace(PLAIN, memlock_unlimited=True),
+    "infinity": dataclasses.replace(PLAIN, api_key_variable="INFINITY_API_KEY", port=7997),
     "nvidia": dataclasses.replace(PLAIN, nvidia_devices=("GPU-a", "GPU-b")),
 }
 
@@ -91,6 +93,7 @@ def test_nothing_is_granted_without_being_asked_for() -> None:
 _COMPARED = (
     "Binds", "CapAdd", "CapDrop", "CpusetCpus", "DeviceRequests", "Devices", "GroupAdd", "Init",
     "IpcMode", "Memory", "MemorySwap", "Mounts", "Privileged", "SecurityOpt", "ShmSize",
+    "Ulimits",
 )  # fmt: skip
 
 
@@ -130,7 +133,7 @@ def test_line_and_request_give_the_same_container(
     folder.mkdir()
     mounts = (Mount(folder, "/x", read_only=True), Mount(tmp_path, "/y", read_only=False))
     spec = dataclasses.replace(VARIANTS[name], image=fake_image, mounts=mounts)
-    labels, secrets = {RUN_LABEL: run_id}, {"HF_TOKEN": "t0k3n", "VLLM_API_KEY": "k3y-k3y"}
+    labels, secrets = {RUN_LABEL: run_id}, {"HF_TOKEN": "t0k3n", spec.api_key_variable: "k3y-k3y"}
     create = format_docker_run(spec).replace(
         "docker run --rm", f"docker create --label {RUN_LABEL}={run_id} --name {run_id}-by-hand", 1
     )

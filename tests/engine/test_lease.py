@@ -7,6 +7,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
+from contextlib import ExitStack
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from hwval.engine.spec import LeasedDevices
 from hwval.errors import HostError
 from hwval.host import Device
 from hwval.host import DeviceNode
+from hwval.host import probe_host
+from tests.host.trees import mi300x
 
 CARDS = tuple(
     Device(
@@ -147,3 +150,25 @@ def test_processors_of_another_split_are_excluded(tmp_path: Path) -> None:
         lease_cpus([(0,), (1,), (2,)], cache_dir=tmp_path, progress=pytest.fail) as lease,
     ):
         assert lease == LeasedDevices(cpus=(2,))
+
+
+def test_partitions_of_one_card_are_leased_apart(tmp_path: Path) -> None:
+    """Eight engines on the eight dies of a card: each gets a render node of its own."""
+    host = probe_host(mi300x(tmp_path / "tree", compute="CPX", memory="NPS4"))
+    with ExitStack() as held:
+        leases = [
+            held.enter_context(
+                lease_devices(host.devices, 1, cache_dir=tmp_path, progress=pytest.fail)
+            )
+            for _ in range(8)
+        ]
+        wide = held.enter_context(
+            lease_devices(host.devices, 8, cache_dir=tmp_path, progress=pytest.fail)
+        )
+
+    assert [lease.nodes for lease in leases] == [
+        (f"/dev/dri/renderD{minor}",) for minor in range(128, 136)
+    ]
+    # The ninth, with tensor parallelism of eight, gets the whole second card.
+    assert wide.nodes == tuple(f"/dev/dri/renderD{minor}" for minor in range(136, 144))
+    assert len(wide.group_ids) == 1

@@ -113,6 +113,85 @@ def test_amd_gets_the_leased_nodes_and_no_more() -> None:
     assert spec.privileges == ()
 
 
+def test_shared_node_stands_once() -> None:
+    """A probe that counts the shared node among the leased ones changes nothing."""
+    lease = LeasedDevices(indices=(0,), nodes=("/dev/kfd", "/dev/dri/renderD128"))
+    spec = spec_of(vendor="rocm", lease=lease)
+    assert spec.devices == ("/dev/kfd", "/dev/dri/renderD128")
+    assert dict(spec.environment)["HIP_VISIBLE_DEVICES"] == "0"
+
+
+def test_privileged_container_is_told_which_devices_are_its_own() -> None:
+    """It sees every device of the host, so masks count as the host does."""
+    lease = LeasedDevices(indices=(2, 3), nodes=("/dev/dri/renderD130", "/dev/dri/renderD131"))
+    amd = spec_of(cell(privileges=("privileged",)), "rocm", lease=lease)
+    assert dict(amd.environment)["HIP_VISIBLE_DEVICES"] == "2,3"
+    nvidia = LeasedDevices(indices=(1,), uuids=("GPU-a",))
+    cuda = spec_of(cell(privileges=("privileged",)), "cuda", lease=nvidia)
+    assert dict(cuda.environment)["CUDA_VISIBLE_DEVICES"] == "GPU-a"
+    assert "CUDA_VISIBLE_DEVICES" not in dict(spec_of(vendor="cuda", lease=nvidia).environment)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "devices"),
+    [
+        (("/dev/accel0", "/dev/accel1"), ("/dev/accel0", "/dev/accel1")),
+        (("/dev/vfio/0",), ("/dev/vfio/vfio", "/dev/vfio/0")),
+        ((), ()),
+    ],
+    ids=["own-driver", "vfio", "none-known"],
+)
+def test_tpu_gets_its_nodes(nodes: tuple[str, ...], devices: tuple[str, ...]) -> None:
+    """Older chips have a driver of their own, newer ones go by VFIO and its common node."""
+    spec = spec_of(vendor="tpu", lease=LeasedDevices(indices=(0,), nodes=nodes))
+    assert spec.devices == devices
+    assert spec.memlock_unlimited
+    assert spec.privileges == ()
+    assert dict(spec.environment)["TPU_VISIBLE_CHIPS"] == "0"
+
+
+def test_nobody_but_a_tpu_locks_memory() -> None:
+    """The limit of locked memory stays for all others."""
+    for vendor in ("cpu", "rocm", "cuda"):
+        assert not spec_of(vendor=vendor).memlock_unlimited
+
+
+def infinity_of(which: Cell, **options: Any) -> tuple[str, ...]:
+    return spec_of(which, program="infinity", port=7997, **options).command
+
+
+def test_arguments_of_infinity() -> None:
+    """Its command, and a prefix that makes its routes those of other servers."""
+    assert infinity_of(CELL) == (
+        "v2", "--model-id", "/model", "--served-model-name", "org/model",
+        "--host", "0.0.0.0", "--port", "7997", "--url-prefix", "/v1",
+        "--device", "cpu", "--dtype", "float16",
+    )  # fmt: skip
+    assert "--dtype" not in infinity_of(cell(dtype=Dtype.AUTO))
+
+
+@pytest.mark.parametrize(("vendor", "device"), [("cuda", "cuda"), ("rocm", "cuda"), ("cpu", "cpu")])
+def test_infinity_computes_on_the_leased_devices(vendor: Vendor, device: str) -> None:
+    """ROCm answers to the name that torch gives NVIDIA's devices."""
+    given = infinity_of(CELL, vendor=vendor)
+    assert given[given.index("--device") + 1] == device
+
+
+def test_flags_of_infinity_are_its_own() -> None:
+    """Its flags follow; those that follow from the cell are refused, as are dummy weights."""
+    assert infinity_of(cell(engine_args=(("batch-size", 8),)))[-2:] == ("--batch-size", "8")
+    with pytest.raises(UsageError, match="engine argument url-prefix, expected none of"):
+        infinity_of(cell(engine_args=(("url-prefix", "/x"),)))
+    with pytest.raises(UsageError, match="Infinity has no dummy weights"):
+        infinity_of(cell(weights=Weights.DUMMY))
+
+
+def test_infinity_reads_its_key_from_its_own_variable() -> None:
+    """A key in a flag would show in process lists; each server has its variable."""
+    assert spec_of(program="infinity").api_key_variable == "INFINITY_API_KEY"
+    assert spec_of().api_key_variable == "VLLM_API_KEY"
+
+
 def test_nvidia_devices_go_by_identity() -> None:
     """A request names identities, and indices only where there are none."""
     with_ids = LeasedDevices(indices=(1,), uuids=("GPU-a",))

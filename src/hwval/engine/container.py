@@ -9,12 +9,14 @@ import shlex
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
+from typing import Final
 
-from hwval.engine.spec import API_KEY_VARIABLE
 from hwval.engine.spec import EngineSpec
 from hwval.engine.spec import Mount
 
 __all__ = ["container_capabilities", "create_request", "format_docker_run", "host_request"]
+
+_MEMLOCK: Final = {"Name": "memlock", "Soft": -1, "Hard": -1}
 
 
 def create_request(
@@ -50,6 +52,7 @@ def host_request(spec: EngineSpec) -> dict[str, Any]:
         "group_add": [str(group) for group in spec.group_ids],
         "shm_size": spec.shm_bytes,
         "ipc_mode": "host" if spec.ipc_host else None,
+        "ulimits": [_MEMLOCK] if spec.memlock_unlimited else None,
         "cpuset_cpus": spec.cpuset,
         "mem_limit": spec.memory_bytes,
         "memswap_limit": spec.memory_bytes,
@@ -108,7 +111,7 @@ def format_docker_run(spec: EngineSpec) -> str:
         *([option, value] for option, value in _limit_options(spec)),
         *(["--mount", _mount_option(mount)] for mount in spec.mounts),
         *(["-e", f"{name}={value}"] for name, value in spec.environment),
-        *(["-e", name] for name in (*spec.secret_names, API_KEY_VARIABLE)),
+        *(["-e", name] for name in (*spec.secret_names, spec.api_key_variable)),
         *([["--entrypoint", entrypoint[0]]] if entrypoint else []),
         [spec.image, *entrypoint[1:]],
         # A flag and its value stand on one line.
@@ -143,6 +146,7 @@ def _limit_options(spec: EngineSpec) -> list[tuple[str, str]]:
     values: list[tuple[str, str | int | None]] = [
         ("--ipc", "host" if spec.ipc_host else None),
         ("--shm-size", spec.shm_bytes),
+        ("--ulimit", "memlock=-1:-1" if spec.memlock_unlimited else None),
         ("--cpuset-cpus", spec.cpuset),
         ("--memory", spec.memory_bytes),
         ("--memory-swap", spec.memory_bytes),

@@ -12,6 +12,7 @@ import secrets
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Final
 
 from hwval.clock import monotonic_s
 from hwval.engine.base import Autopsy
+from hwval.engine.base import Completed
 from hwval.engine.base import Endpoint
 from hwval.engine.base import EngineState
 from hwval.engine.cgroup import container_cpu_s
@@ -37,7 +39,6 @@ from hwval.engine.inspection import engine_state
 from hwval.engine.inspection import first_pid
 from hwval.engine.kernel_log import read_kernel_log
 from hwval.engine.log_stream import LogStream
-from hwval.engine.spec import API_KEY_VARIABLE
 from hwval.engine.spec import EngineSpec
 from hwval.errors import EngineExited
 from hwval.errors import HwvalError
@@ -46,6 +47,7 @@ from hwval.redaction import Redactor
 __all__ = ["DockerDeadlines", "DockerEngine"]
 
 _LOG_END_S: Final = 5.0
+_EXEC_SLACK_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ class DockerEngine:
         self._api_key = secrets.token_urlsafe(32)
         passed = {name: host_environment.get(name) for name in spec.secret_names}
         self._secrets = {name: value for name, value in passed.items() if value}
-        self._secrets[API_KEY_VARIABLE] = self._api_key
+        self._secrets[spec.api_key_variable] = self._api_key
         self._redactor = Redactor(self._secrets.values())
         self._token = secrets.token_hex(8)
         self._pid = os.getpid()
@@ -258,6 +260,35 @@ class DockerEngine:
         except OSError as error:
             notes["kernel log"] = f"not permitted or not there: {error}"
             return ()
+
+    @property
+    def beside_url(self) -> str:
+        """Its address for what runs in the container too."""
+        return f"http://127.0.0.1:{self._spec.port}"
+
+    @property
+    def model_argument(self) -> str:
+        """What it loads, as the container sees it."""
+        command = self._spec.command
+        return command[command.index("--host") - 1]
+
+    def run_beside(self, command: Sequence[str], timeout_s: float) -> Completed:
+        """Run a command in the container, which must run.
+
+        Raises:
+            DaemonError: The daemon does not answer, or it refused.
+        """
+        # A connection of its own, that waits for as long as the command may take; the command is
+        # ended from inside, since a call that is given up leaves it running.
+        bounded = ["timeout", "--kill-after=5", f"{timeout_s:.0f}", *command]
+        with Daemon(call_s=timeout_s + _EXEC_SLACK_S) as daemon:
+            code, output = daemon.execute(
+                self._container or self.name,
+                bounded,
+                {"OPENAI_API_KEY": self._api_key},
+                attempt=f"run {command[0]} in {self.name}",
+            )
+        return Completed(code, self._redactor.text(output.decode("utf-8", "replace")))
 
     def close(self) -> None:
         """Stop and remove the container, also after a half start; a second call does nothing.

@@ -26,13 +26,17 @@ __all__ = [
     "EngineSpec",
     "LeasedDevices",
     "Mount",
+    "Program",
     "Vendor",
     "build_spec",
     "check_privileges",
+    "infinity_arguments",
     "serve_arguments",
 ]
 
-Vendor = Literal["cpu", "rocm", "cuda"]
+Vendor = Literal["cpu", "rocm", "cuda", "tpu"]
+Program = Literal["vllm", "infinity"]
+"""Servers whose command line is known here."""
 
 API_KEY_VARIABLE: Final = "VLLM_API_KEY"
 """Variable that vLLM reads its key from; a flag would show in process lists and logs."""
@@ -49,6 +53,14 @@ PRIVILEGES: Final = {
 
 # Set here for every engine: a matrix that named them too would contradict its own cell.
 _OWN_FLAGS: Final = frozenset({"api-key", "dtype", "host", "model", "port", "served-model-name"})
+_INFINITY_FLAGS: Final = (_OWN_FLAGS - {"model"}) | {"device", "model-id", "url-prefix"}
+_API_KEY_VARIABLES: Final[dict[Program, str]] = {
+    "vllm": API_KEY_VARIABLE,
+    "infinity": "INFINITY_API_KEY",
+}
+_KFD: Final = "/dev/kfd"
+_RENDER_NODE: Final = "/dev/dri/renderD"
+_VFIO: Final = "/dev/vfio/"
 _HF_HOME: Final = "/cache/huggingface"
 _VLLM_CACHE: Final = "/cache/vllm"
 _DEFAULT_SHM_BYTES: Final = 16 * 2**30
@@ -68,13 +80,9 @@ def serve_arguments(cell: Cell, *, model_argument: str, host: str, port: int) ->
 
     Source: ``vllm serve --help`` of 0.32.0. ``auto`` is vLLM's own default for ``--dtype``.
     """
-    own = _OWN_FLAGS | ({"load-format"} if cell.weights is Weights.DUMMY else frozenset())
-    taken = sorted(own.intersection(name for name, _ in cell.engine_args))
-    if taken:
-        raise UsageError(
-            f"build the command of {cell.id}: engine argument {', '.join(taken)}, expected none of "
-            f"{', '.join(sorted(own))}: they follow from the cell. Remove it from the matrix."
-        )
+    _refuse_own_flags(
+        cell, _OWN_FLAGS | ({"load-format"} if cell.weights is Weights.DUMMY else frozenset())
+    )
     arguments = [model_argument, "--host", host, "--port", str(port)]
     arguments += ["--served-model-name", cell.model]
     if cell.dtype is not Dtype.AUTO:
@@ -84,6 +92,49 @@ def serve_arguments(cell: Cell, *, model_argument: str, host: str, port: int) ->
     for name, value in cell.engine_args:
         arguments += _flag(name, value)
     return tuple(arguments)
+
+
+def infinity_arguments(
+    cell: Cell, *, model_argument: str, host: str, port: int, vendor: Vendor
+) -> tuple[str, ...]:
+    """Return what follows ``infinity_emb`` for a cell.
+
+    Its routes stand below ``/v1`` like those of other servers here, its health does not.
+
+    Args:
+        cell: The cell.
+        model_argument: What it shall load: a path as the server sees it, or a Hub name.
+        host: Address to listen on.
+        port: TCP port to listen on, 1-65535.
+        vendor: Whose devices it computes on.
+
+    Raises:
+        UsageError: The cell's engine arguments name a flag that this function sets itself, or its
+            weights are not real.
+
+    Source: github.com/michaelfeil/infinity, libs/infinity_emb/infinity_emb/cli.py (``v2``),
+    infinity_server.py (routes) and primitives.py (devices: ROCm answers to torch's ``cuda``).
+    """
+    if cell.weights is Weights.DUMMY:
+        raise UsageError(f"build the command of {cell.id}: Infinity has no dummy weights")
+    _refuse_own_flags(cell, _INFINITY_FLAGS)
+    arguments = ["v2", "--model-id", model_argument, "--served-model-name", cell.model]
+    arguments += ["--host", host, "--port", str(port), "--url-prefix", "/v1"]
+    arguments += ["--device", "cpu" if vendor == "cpu" else "cuda"]
+    if cell.dtype is not Dtype.AUTO:
+        arguments += ["--dtype", cell.dtype.value]
+    for name, value in cell.engine_args:
+        arguments += _flag(name, value)
+    return tuple(arguments)
+
+
+def _refuse_own_flags(cell: Cell, own: frozenset[str]) -> None:
+    taken = sorted(own.intersection(name for name, _ in cell.engine_args))
+    if taken:
+        raise UsageError(
+            f"build the command of {cell.id}: engine argument {', '.join(taken)}, expected none of "
+            f"{', '.join(sorted(own))}: they follow from the cell. Remove it from the matrix."
+        )
 
 
 def _flag(name: str, value: ArgValue) -> tuple[str, ...]:
@@ -139,12 +190,14 @@ class EngineSpec:
         command: What follows the entrypoint.
         environment: Variables in the order they are set.
         secret_names: Variables of the host that are passed on by name where they are set.
+        api_key_variable: Variable that the server reads its key from.
         mounts: Folders of the host.
         devices: Device nodes of the host, under the same path in the container.
         group_ids: Groups that the process gets besides its own.
         nvidia_devices: Identities or indices for a request to NVIDIA's container runtime.
         shm_bytes: Size of ``/dev/shm``, None for the runtime's default.
         ipc_host: Whether it shares the host's memory segments.
+        memlock_unlimited: Whether it may lock memory without limit, for devices that read it.
         cpuset: Logical processors, as ``0-3,8``; None for all.
         memory_bytes: Limit, without swap; None for none.
         privileges: Names of ``PRIVILEGES`` that the matrix asked for.
@@ -157,12 +210,14 @@ class EngineSpec:
     command: tuple[str, ...]
     environment: tuple[tuple[str, str], ...] = ()
     secret_names: tuple[str, ...] = ()
+    api_key_variable: str = API_KEY_VARIABLE
     mounts: tuple[Mount, ...] = ()
     devices: tuple[str, ...] = ()
     group_ids: tuple[int, ...] = ()
     nvidia_devices: tuple[str, ...] = ()
     shm_bytes: int | None = None
     ipc_host: bool = False
+    memlock_unlimited: bool = False
     cpuset: str | None = None
     memory_bytes: int | None = None
     privileges: tuple[str, ...] = ()
@@ -194,6 +249,7 @@ def build_spec(
     vllm_cache: Path | None = None,
     secret_names: tuple[str, ...] = ("HF_TOKEN",),
     port: int = 8000,
+    program: Program = "vllm",
 ) -> EngineSpec:
     """Return the container that serves ``cell`` with the leased devices and nothing more.
 
@@ -210,15 +266,23 @@ def build_spec(
         vllm_cache: Host folder that becomes ``VLLM_CACHE_ROOT``, where compiled code is kept.
         secret_names: Variables of the host to pass by name.
         port: Port inside the container; with ``host-network`` a free port of the host.
+        program: What the image starts.
 
     Raises:
         UsageError: Unknown privilege, or an engine argument that follows from the cell.
+
+    Source of each vendor's devices and variables: docs/design/0015-devices-of-containers.md.
     """
     check_privileges(cell.privileges)
     ipc_host = "ipc-host" in cell.privileges
     # On the host's network an open port would be open to everyone.
     host = "127.0.0.1" if "host-network" in cell.privileges else "0.0.0.0"  # noqa: S104
-    arguments = serve_arguments(cell, model_argument=model_argument, host=host, port=port)
+    if program == "infinity":
+        arguments = infinity_arguments(
+            cell, model_argument=model_argument, host=host, port=port, vendor=vendor
+        )
+    else:
+        arguments = serve_arguments(cell, model_argument=model_argument, host=host, port=port)
     folders = (("HF_HOME", hf_cache, _HF_HOME), ("VLLM_CACHE_ROOT", vllm_cache, _VLLM_CACHE))
     caches = {
         name: Mount(source, target, read_only=False)
@@ -226,7 +290,8 @@ def build_spec(
         if source is not None
     }
     variables = {name: mount.target for name, mount in caches.items()}
-    variables |= _derived_environment(cell, vendor, model_argument, lease)
+    variables |= _derived_environment(program, model_argument)
+    variables |= _device_environment(cell, vendor, lease)
     variables |= dict(cell.environment)  # what the matrix says wins
     return EngineSpec(
         cell_id=cell.id,
@@ -235,12 +300,14 @@ def build_spec(
         command=serve + arguments,
         environment=tuple(variables.items()),
         secret_names=secret_names,
+        api_key_variable=_API_KEY_VARIABLES[program],
         mounts=(*mounts, *caches.values()),
-        devices=("/dev/kfd", *lease.nodes) if vendor == "rocm" else (),
-        group_ids=lease.group_ids if vendor == "rocm" else (),
+        devices=_device_nodes(vendor, lease),
+        group_ids=lease.group_ids if vendor in {"rocm", "tpu"} else (),
         nvidia_devices=_nvidia_devices(lease) if vendor == "cuda" else (),
         shm_bytes=None if ipc_host else cell.shm_bytes or _DEFAULT_SHM_BYTES,
         ipc_host=ipc_host,
+        memlock_unlimited=vendor == "tpu",
         cpuset=_ranges(lease.cpus) or None,
         memory_bytes=cell.memory_bytes,
         privileges=cell.privileges,
@@ -253,19 +320,42 @@ def _nvidia_devices(lease: LeasedDevices) -> tuple[str, ...]:
     return lease.uuids or tuple(str(index) for index in lease.indices)
 
 
-def _derived_environment(
-    cell: Cell, vendor: Vendor, model_argument: str, lease: LeasedDevices
-) -> dict[str, str]:
-    """Return the variables that follow from the model and the devices."""
-    variables: dict[str, str] = {}
-    if model_argument.startswith("/"):
-        variables["HF_HUB_OFFLINE"] = "1"
-    if vendor == "rocm" and lease.nodes:
-        # The runtime sees only devices whose nodes it can open, and counts them from 0.
-        variables["HIP_VISIBLE_DEVICES"] = ",".join(map(str, range(len(lease.nodes))))
-    if vendor == "cpu" and (binding := _omp_binding(cell, lease.cpus)):
-        variables["VLLM_CPU_OMP_THREADS_BIND"] = binding
+def _device_nodes(vendor: Vendor, lease: LeasedDevices) -> tuple[str, ...]:
+    """Return the leased nodes and the one that all devices of a vendor share."""
+    nodes = lease.nodes
+    if vendor == "rocm":
+        return tuple(dict.fromkeys((_KFD, *nodes)))
+    if vendor == "tpu" and any(node.startswith(_VFIO) for node in nodes):
+        return tuple(dict.fromkeys((f"{_VFIO}vfio", *nodes)))
+    return nodes if vendor == "tpu" else ()
+
+
+def _derived_environment(program: Program, model_argument: str) -> dict[str, str]:
+    """Return the variables that follow from the model and the server."""
+    variables = {"HF_HUB_OFFLINE": "1"} if model_argument.startswith("/") else {}
+    if program == "infinity":
+        variables["DO_NOT_TRACK"] = "1"  # it tells its author of every start
     return variables
+
+
+def _device_environment(cell: Cell, vendor: Vendor, lease: LeasedDevices) -> dict[str, str]:
+    """Return the variables that make the leased devices the visible ones."""
+    leased = ",".join(map(str, lease.indices))
+    # A privileged container sees all nodes of the host, whatever it was given.
+    sees_all = "privileged" in cell.privileges
+    if vendor == "rocm":
+        # The runtime sees only devices whose nodes it can open, and counts them from 0.
+        count = sum(node.startswith(_RENDER_NODE) for node in lease.nodes)
+        visible = leased if sees_all else ",".join(map(str, range(count)))
+        return {"HIP_VISIBLE_DEVICES": visible} if visible else {}
+    if vendor == "cuda":
+        visible = ",".join(_nvidia_devices(lease))
+        return {"CUDA_VISIBLE_DEVICES": visible} if visible and sees_all else {}
+    if vendor == "tpu":
+        # Nodes keep their numbers in the container, and chips are named by them.
+        return {"TPU_VISIBLE_CHIPS": leased} if leased else {}
+    binding = _omp_binding(cell, lease.cpus)
+    return {"VLLM_CPU_OMP_THREADS_BIND": binding} if binding else {}
 
 
 def _omp_binding(cell: Cell, cpus: Sequence[int]) -> str:

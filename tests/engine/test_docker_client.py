@@ -1,0 +1,81 @@
+"""What the daemon says of itself."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hwval.engine.docker_client import Daemon
+from hwval.errors import DaemonError
+from hwval.host import Docker
+
+
+def daemon_that_says(monkeypatch: pytest.MonkeyPatch, info: dict[str, Any]) -> Daemon:
+    """Return a connection to a daemon that tells these facts of itself."""
+    daemon = object.__new__(Daemon)
+    monkeypatch.setattr(daemon, "address", "unix:///x", raising=False)
+    answers = SimpleNamespace(
+        info=lambda: info,
+        version=lambda: {"Version": "28.2.2", "ApiVersion": "1.50"},
+        images=lambda: [
+            {"RepoTags": ["vllm/vllm-openai:v0.32.0"]},
+            {"RepoTags": ["<none>:<none>"]},
+            {"RepoTags": None},
+        ],
+    )
+    monkeypatch.setattr(daemon, "_api", answers, raising=False)
+    return daemon
+
+
+def test_daemon_with_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runtimes, CDI, rootless, control groups, folder, images."""
+    info = {
+        "Runtimes": {"runc": {}, "nvidia": {}},
+        "DefaultRuntime": "nvidia",
+        "CDISpecDirs": ["/etc/cdi", "/var/run/cdi"],
+        "SecurityOptions": ["name=seccomp,profile=builtin", "name=rootless", "name=cgroupns"],
+        "CgroupVersion": "2",
+        "DockerRootDir": "/home/u/.local/share/docker",
+    }
+
+    assert daemon_that_says(monkeypatch, info).describe() == Docker(
+        address="unix:///x",
+        version="28.2.2",
+        api_version="1.50",
+        runtimes=("nvidia", "runc"),
+        default_runtime="nvidia",
+        cdi_folders=("/etc/cdi", "/var/run/cdi"),
+        rootless=True,
+        cgroup_version="2",
+        root="/home/u/.local/share/docker",
+        images=("vllm/vllm-openai:v0.32.0",),
+    )
+
+
+def test_older_daemon_leaves_things_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker 20.10 says null where Docker 28 has folders."""
+    told = daemon_that_says(
+        monkeypatch, {"CDISpecDirs": None, "SecurityOptions": ["name=seccomp,profile=default"]}
+    ).describe()
+
+    assert (told.rootless, told.cdi_folders, told.runtimes) == (False, (), ())
+
+
+def test_real_daemon_tells_its_version() -> None:
+    """The one of this machine."""
+    with Daemon() as daemon:
+        told = daemon.describe()
+
+    assert told.version
+    assert told.address == daemon.address
+    assert "runc" in " ".join(told.runtimes)
+
+
+def test_missing_daemon_is_an_error_with_a_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends with what to do, which the doctor tells as the remedy."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///no/such/socket")
+
+    with pytest.raises(DaemonError, match=r"\. Start Docker \(systemctl start docker\)"):
+        Daemon()
