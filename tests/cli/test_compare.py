@@ -1,0 +1,135 @@
+"""`hwval compare`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hwval.compare import compare_runs
+from hwval.result import read_run
+from hwval.verdict import Outcome
+from tests.cli.calling import Call
+from tests.fakes.sample_run import HOSTILE
+from tests.fakes.sample_run import all_outcomes
+from tests.fakes.sample_run import make_cell
+from tests.fakes.sample_run import make_verdict
+from tests.fakes.two_runs import SERVING
+from tests.fakes.two_runs import TASK
+from tests.fakes.two_runs import measured
+from tests.fakes.two_runs import scored
+from tests.fakes.two_runs import write_run
+
+CELL = make_cell(questions=("load/ready", "generate/chat", "generate/stream", SERVING, TASK))
+STEADY = (1.0, 1.01, 0.99, 1.0, 1.005)
+
+
+def two_runs(folder: Path) -> None:
+    """Write a run and one that is worse in every way."""
+    right = [True] * 30 + [False] * 10
+    write_run(
+        folder / "base",
+        [
+            measured(
+                folder / "base", CELL, {"": {"output_tokens_per_s": [100 * one for one in STEADY]}}
+            ),
+            scored(folder / "base", CELL, right),
+        ],
+        cells=[CELL],
+    )
+    write_run(
+        folder / "new",
+        [
+            make_verdict(CELL, "generate/chat", Outcome.FAIL, HOSTILE, cause="wrong-answer"),
+            make_verdict(CELL, "generate/stream", Outcome.BLOCKED, "x", blocked_by="generate/chat"),
+            measured(
+                folder / "new", CELL, {"": {"output_tokens_per_s": [80 * one for one in STEADY]}}
+            ),
+            scored(folder / "new", CELL, [False] * 10 + right[10:]),
+        ],
+        cells=[CELL],
+    )
+
+
+def test_what_got_worse_is_told_and_is_a_negative_answer(hwval: Call, tmp_path: Path) -> None:
+    """Verdicts, speed and accuracy, each with both numbers; exit status 1."""
+    two_runs(tmp_path)
+    code, out, err = hwval("compare", "base", "new")
+
+    assert (code, err) == (1, "")
+    assert "worse generate/chat: PASS -> FAIL: wrong-answer" in out
+    assert "worse 1 question behind generate/chat cannot be asked now" in out
+    assert "0.800" in out
+    assert "0.7500 -> 0.5000 of 40 questions, 10 lost and 0 won" in out
+    assert out.splitlines()[-1] == "1 cell compared: 4 worse, 3 same"
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+
+
+def test_other_way_round_everything_is_better(hwval: Call, tmp_path: Path) -> None:
+    """Exit status 0."""
+    two_runs(tmp_path)
+    code, out, _ = hwval("compare", "new", "base")
+
+    assert code == 0
+    assert out.splitlines()[-1] == "1 cell compared: 4 better, 3 same"
+
+
+def test_same_twice_is_one_line_and_all_shows_more(hwval: Call, tmp_path: Path) -> None:
+    """What did not change is counted, and shown when asked for."""
+    for name in ("base", "new"):
+        write_run(tmp_path / name)
+    code, out, _ = hwval("compare", "base", "new")
+    _, everything, _ = hwval("compare", "base", "new", "--all")
+
+    assert (code, out) == (0, "base -> new\n\n1 cell compared: 2 same\n")
+    assert "same load/ready: PASS -> PASS" in everything
+
+
+def test_json_says_the_same(hwval: Call, tmp_path: Path) -> None:
+    """For programs, with the same exit status."""
+    two_runs(tmp_path)
+    code, out, _ = hwval("compare", "base", "new", "--json")
+    data = json.loads(out)
+
+    assert (code, data["worse"]) == (1, True)
+    assert data["cells"][0]["speed"][0]["change"] == "worse"
+    assert data["cells"][0]["accuracy"][0]["lost"] == 10
+
+
+@pytest.mark.parametrize(
+    ("names", "problem"),
+    [
+        (("base", "none"), "not readable as a run's journal"),
+        (("base", "base"), "are the same run"),
+        (("base", "other"), "not comparable"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_line(
+    hwval: Call, tmp_path: Path, names: tuple[str, str], problem: str
+) -> None:
+    """Exit status 2."""
+    write_run(tmp_path / "base")
+    write_run(tmp_path / "other", cells=[make_cell("synthetic:phi3")])
+    code, out, err = hwval("compare", *names)
+
+    assert (code, out) == (2, "")
+    assert problem in err
+    assert err.count("\n") == 1
+
+
+def test_every_outcome_compares_with_every_other(hwval: Call, tmp_path: Path) -> None:
+    """A run with all nine words against a good one."""
+    from hwval.result import Journal
+
+    for name in ("a", "b"):
+        run = all_outcomes(tmp_path / name, complete=name == "a")
+        with Journal(run.folder) as journal:
+            journal.append(run.head, *run.cells, *run.engines, *run.verdicts)
+    code, out, _ = hwval("compare", "a", "b", "--all")
+    found = compare_runs(read_run(tmp_path / "a"), read_run(tmp_path / "b"))
+
+    assert (code, found.got_worse) == (0, False)
+    assert len(found.cells) == 6
+    assert "cut short" in out

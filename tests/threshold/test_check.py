@@ -1,0 +1,232 @@
+"""Measurements held against promises."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from hwval.stats import Interval
+from hwval.stats import Looks
+from hwval.threshold import Limit
+from hwval.threshold import invalid
+from hwval.threshold import judge
+from hwval.threshold import needs_more_rounds
+from hwval.threshold import relate
+from hwval.verdict import Outcome
+
+DECODE = "decode_tokens_per_s"
+AROUND_13 = [13.0, 13.1, 12.9, 13.05, 12.95]
+BASE = {"value": 15, "tolerance": "5 %", "source": "run 7", "date": "2026-05-01"}
+
+
+def promise(**fields: object) -> Limit:
+    """Return a limit as a matrix would have it."""
+    return Limit.model_validate(fields)
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "values", "outcome"),
+    [
+        (DECODE, {"floor": 12}, AROUND_13, Outcome.PASS),
+        (DECODE, {"floor": 14}, AROUND_13, Outcome.FAIL),
+        (DECODE, {"floor": 13.05}, AROUND_13, Outcome.INCONCLUSIVE),
+        (DECODE, {"floor": 12}, [13.0], Outcome.INCONCLUSIVE),
+        (DECODE, {"acceptable": 14, "good": 20}, AROUND_13, Outcome.FAIL),
+        (DECODE, {"baseline": BASE}, AROUND_13, Outcome.FAIL),
+        (DECODE, {"baseline": BASE}, [one * 1.2 for one in AROUND_13], Outcome.PASS),
+        ("ttft_p99_s", {"ceiling": "500 ms"}, [0.31, 0.3, 0.32, 0.3, 0.31], Outcome.PASS),
+        ("ttft_p99_s", {"ceiling": "200 ms"}, [0.31, 0.3, 0.32, 0.3, 0.31], Outcome.FAIL),
+    ],
+)
+def test_three_words(
+    metric: str, limit: dict[str, Any], values: list[float], outcome: Outcome
+) -> None:
+    """Surely kept, surely broken, or not decided."""
+    (check,) = judge(metric, promise(**limit), values)
+
+    assert check.outcome is outcome
+    assert check.is_open is (outcome is Outcome.INCONCLUSIVE)
+
+
+def test_check_says_both_numbers_and_where_they_come_from() -> None:
+    """One sentence, and each number by itself."""
+    limit = promise(floor=12, good=20, source="lab note", date="2026-05-02")
+    (check,) = judge(DECODE, limit, AROUND_13, ceiling=54)
+
+    assert check.text == (
+        "decode_tokens_per_s is 13 tokens/s (12.79 to 13.21 tokens/s, 5 rounds), "
+        "acceptable: keeps floor 12 tokens/s"
+    )
+    assert (check.value, check.limit_value, check.n) == (13.0, 12, 5)
+    assert check.share_of_ceiling == pytest.approx(13 / 54)
+    assert check.source == "lab note (2026-05-02)"
+    assert check.noise_share == pytest.approx(0.00608, abs=1e-5)
+    assert check.smallest_detectable is not None
+    assert json.loads(json.dumps(check.to_json(), allow_nan=False))["outcome"] == "PASS"
+
+
+def test_single_round_has_no_ends_in_the_journal() -> None:
+    """Infinity is not JSON; absent is absent."""
+    (check,) = judge(DECODE, promise(floor=12), [13.0])
+
+    assert (check.low, check.high, check.smallest_detectable) == (None, None, None)
+    assert "a single round" in check.text
+    json.dumps(check.to_json(), allow_nan=False)
+
+
+def test_share_of_the_roofline() -> None:
+    """25 % of 54 tokens/s are 13.5; of a latency the least is multiplied by four."""
+    (rate,) = judge(DECODE, promise(of_ceiling="25 %"), AROUND_13, ceiling=54)
+    (wait,) = judge("tpot_mean_s", promise(of_ceiling="25 %"), [0.03, 0.031, 0.03], ceiling=0.01)
+
+    assert (rate.outcome, rate.limit_value) == (Outcome.FAIL, 13.5)
+    assert (wait.outcome, wait.limit_value) == (Outcome.PASS, 0.04)
+    assert wait.share_of_ceiling == pytest.approx(0.33, abs=0.01)
+
+
+def test_share_of_an_unknown_roofline_does_not_pass() -> None:
+    """Nothing that is missing passes."""
+    (check,) = judge(DECODE, promise(of_ceiling="25 %"), AROUND_13)
+
+    assert check.outcome is Outcome.INCONCLUSIVE
+    assert not check.is_open
+    assert "no ceiling known" in check.text
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "values", "ceiling"),
+    [
+        (DECODE, {"floor": 12}, [64.0, 64.1, 63.9, 64.0, 64.0], 54.0),
+        ("tpot_mean_s", {"ceiling": 0.1}, [0.001, 0.0011, 0.001], 0.01),
+        (DECODE, {"relative_to": {"cell": "x", "at_least": 1.5}}, [64.0, 64.1, 64.0], 54.0),
+    ],
+)
+def test_faster_than_physics_is_never_a_pass(
+    metric: str, limit: dict[str, Any], values: list[float], ceiling: float
+) -> None:
+    """The measurement or the catalogue is wrong, and more rounds do not mend that."""
+    checks = judge(metric, promise(**limit), values, ceiling=ceiling)
+
+    assert {check.outcome for check in checks} == {Outcome.INCONCLUSIVE}
+    assert not needs_more_rounds(checks)
+    assert "physics" in checks[0].text
+
+
+def test_floor_above_physics_is_a_mistake_of_the_matrix() -> None:
+    """It cannot be reached, and that is not the product's fault."""
+    (check,) = judge(DECODE, promise(floor=60), AROUND_13, ceiling=54)
+
+    assert check.outcome is Outcome.INCONCLUSIVE
+    assert "correct the matrix" in check.text
+
+
+def test_every_promise_is_a_check_of_its_own() -> None:
+    """Floor, share and baseline may come to different words."""
+    limit = promise(floor=12, of_ceiling="20 %", baseline=BASE)
+    checks = judge(DECODE, limit, AROUND_13, ceiling=54)
+
+    assert [(check.kind, check.outcome) for check in checks] == [
+        ("floor", Outcome.PASS),
+        ("of_ceiling", Outcome.PASS),
+        ("baseline", Outcome.FAIL),
+    ]
+    assert checks[2].source == "run 7 (2026-05-01)"
+
+
+def test_relation_alone_is_not_judged_before_the_other_cell_is_known() -> None:
+    """It is held against the other cell at the end of the run."""
+    assert judge(DECODE, promise(relative_to={"cell": "x", "at_least": 2}), AROUND_13) == ()
+
+
+def test_interval_that_was_computed_otherwise_is_taken() -> None:
+    """As a percentile's, from order statistics."""
+    interval = Interval(0.4, 0.35, 0.45, 0.99, 1000)
+    (check,) = judge("ttft_p99_s", promise(ceiling=0.5), interval)
+
+    assert (check.outcome, check.n, check.confidence) == (Outcome.PASS, 1000, 0.99)
+
+
+@settings(deadline=None)  # the first example imports SciPy
+@given(
+    st.lists(st.floats(0.5, 100), min_size=2, max_size=12),
+    st.floats(0.5, 100),
+    st.one_of(st.none(), st.floats(0.5, 100)),
+)
+def test_worse_values_never_get_a_better_word(
+    values: list[float], floor: float, ceiling: float | None
+) -> None:
+    """Nor does a value above the ceiling ever pass."""
+    (check,) = judge(DECODE, promise(floor=floor), values, ceiling=ceiling, looks=Looks(3, 12))
+
+    if check.outcome is Outcome.PASS:
+        assert sum(values) / len(values) >= floor
+        assert ceiling is None or sum(values) / len(values) <= ceiling * (1 + 1e-12)
+    if check.outcome is Outcome.FAIL:
+        assert sum(values) / len(values) < floor
+    assert DECODE in check.text
+
+
+def test_measurement_that_does_not_count_is_neither_fast_nor_slow() -> None:
+    """Failed requests and empty texts make no number."""
+    check = invalid(DECODE, promise(floor=12, source="lab note"), "3 of 8 answers were empty")
+
+    assert (check.outcome, check.value, check.n) == (Outcome.INCONCLUSIVE, None, 0)
+    assert "3 of 8 answers were empty" in check.text
+    assert not check.is_open
+
+
+ON, OFF = "a__i__m__fp16__on", "a__i__m__fp16__plain"
+FASTER = promise(relative_to={"cell": "plain", "at_least": 1.5}, source="vendor's note")
+
+
+@pytest.mark.parametrize(
+    ("factor", "outcome"),
+    [(1.6, Outcome.PASS), (1.4, Outcome.FAIL), (1.5, Outcome.INCONCLUSIVE)],
+)
+def test_two_cells_of_a_run(factor: float, outcome: Outcome) -> None:
+    """AITER on at least 1.5 times off."""
+    rounds = {ON: [factor * one for one in AROUND_13], OFF: AROUND_13}
+    check = relate(DECODE, FASTER, ON, rounds, [ON, OFF])
+
+    assert check.outcome is outcome
+    assert check.value == pytest.approx(factor)
+    assert (check.partner, check.unit, check.source) == (OFF, "times", "vendor's note")
+
+
+def test_latency_of_two_cells() -> None:
+    """At most 0.8 times of what the other has."""
+    limit = promise(relative_to={"cell": "plain", "at_most": 0.8})
+    rounds = {ON: [0.2, 0.21, 0.2], OFF: [0.4, 0.41, 0.4]}
+
+    assert relate("ttft_p50_s", limit, ON, rounds, [ON, OFF]).outcome is Outcome.PASS
+
+
+@pytest.mark.parametrize(
+    ("rounds", "cells", "why"),
+    [
+        ({ON: AROUND_13}, [ON, OFF], f"{OFF} was not measured"),
+        ({ON: AROUND_13, OFF: []}, [ON, OFF], f"{OFF} was not measured"),
+        ({OFF: AROUND_13}, [ON, OFF], "this cell was not measured"),
+        ({ON: AROUND_13}, [ON], "no cell of this run is 'plain'"),
+        ({ON: AROUND_13[:1], OFF: AROUND_13[:1]}, [ON, OFF], "a single round"),
+    ],
+)
+def test_missing_partner_never_passes(
+    rounds: dict[str, list[float]], cells: list[str], why: str
+) -> None:
+    """Not measured, not there, or measured once."""
+    check = relate(DECODE, FASTER, ON, rounds, cells)
+
+    assert check.outcome is Outcome.INCONCLUSIVE
+    assert why in check.text
+
+
+def test_limit_without_a_relation_has_nothing_to_relate() -> None:
+    """A mistake of the caller."""
+    with pytest.raises(ValueError, match="not promised relative"):
+        relate(DECODE, promise(floor=1), ON, {}, [])
