@@ -10,6 +10,7 @@ pytest_plugins = (
     "fixtures.performance",
     "fixtures.accuracy",
     "fixtures.capability",
+    "fixtures.partners",
     "fixtures.scheduler",
     "fixtures.journal",
 )

@@ -1,8 +1,9 @@
 """Prints how long the sign-off of a large run takes and how large its page is.
 
-    python benchmarks/signoff_size.py [CELLS] [FOLDER]
+    PYTHONPATH=. python benchmarks/signoff_size.py [CELLS] [CURVES]
 
-Aim: 10,000 cells of 13 questions in under 10 s, journal included.
+Aim: 10,000 cells of 13 questions in under 10 s, journal included. With CURVES > 0 each cell has a
+promise of speed too, and so many have a curve, of which pictures are drawn.
 """
 
 from __future__ import annotations
@@ -19,20 +20,23 @@ from hwval.units import format_duration_s
 from tests.fakes.sample_run import large_run
 
 
-def main(count: int, folder: Path) -> None:
+def main(count: int, curves: int, folder: Path) -> None:
     """Write a journal of ``count`` cells into ``folder`` and time its sign-off."""
-    run = large_run(folder, count)
+    run = large_run(folder, count, curves=curves)
     with Journal(folder) as journal:
         journal.append(run.head, *run.cells, *run.engines, *run.verdicts)
         if run.end is not None:
             journal.append(run.end)
     watch = Stopwatch()
     files = write_signoff(folder)
-    print(f"{count:,} cells: {format_duration_s(watch.elapsed_s)}")
+    pictures = len([*folder.rglob("*.svg")])
+    print(f"{count:,} cells, {pictures} pictures: {format_duration_s(watch.elapsed_s)}")
     for file in (folder / "records.jsonl", *files):
-        print(f"{file}: {format_bytes(file.stat().st_size)}")
+        print(f"{file.name}: {format_bytes(file.stat().st_size)}")
 
 
 if __name__ == "__main__":
     cells = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
-    main(cells, Path(sys.argv[2] if len(sys.argv) > 2 else tempfile.mkdtemp()))
+    curves = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    with tempfile.TemporaryDirectory() as name:
+        main(cells, curves, Path(name))

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from hwval.catalogue import Capability
 from hwval.catalogue import CatalogueSection
 from hwval.catalogue import EngineKind
 from hwval.catalogue import Entrypoint
+from hwval.catalogue import Server
 from hwval.catalogue import Vendor
 from hwval.catalogue import catalogue_json_schema
 from hwval.catalogue import load_catalogue
@@ -25,6 +27,7 @@ from hwval.yamlfile import load_yaml
 from hwval.yamlmodel import validate
 
 CATALOGUE = load_catalogue()
+MODELS = CATALOGUE.models_by_name
 
 
 @pytest.mark.parametrize(
@@ -73,6 +76,10 @@ def test_names_are_safe_and_facts_have_sources() -> None:
         ("nalanzeyu/vllm-gfx906:v0.11.2-rocm6.3", "0.11.2", Entrypoint.SHELL),
         ("vllm/vllm-openai-cpu:v0.32.0-x86_64", "0.32.0", Entrypoint.VLLM_SERVE),
         ("hwval/vllm-cpu:0.32.0", "0.32.0", Entrypoint.VLLM_SERVE),
+        ("vllm/vllm-tpu:latest", None, Entrypoint.SHELL),
+        ("vllm/vllm-omni:v0.14.0", "0.14.0", Entrypoint.REPLACED),
+        ("vllm/vllm-omni-rocm:v0.28.0", "0.28.0", Entrypoint.REPLACED),
+        ("michaelf34/infinity:0.0.70", None, Entrypoint.OWN),
     ],
 )
 def test_tag_tells_version_and_entrypoint(
@@ -83,6 +90,8 @@ def test_tag_tells_version_and_entrypoint(
 
     assert (facts.vllm, facts.entrypoint) == (vllm, entrypoint)
     assert facts.serve_prefix == (("vllm", "serve") if entrypoint is Entrypoint.SHELL else ())
+    is_replaced = entrypoint is Entrypoint.REPLACED
+    assert facts.entrypoint_override == (("vllm", "serve") if is_replaced else None)
 
 
 def test_environment_is_an_image() -> None:
@@ -93,8 +102,73 @@ def test_environment_is_an_image() -> None:
 
 
 def test_external_server_is_always_known() -> None:
-    """A server that already runs needs no entry."""
-    assert CATALOGUE.image("external:staging").engine is EngineKind.EXTERNAL
+    """A server that already runs needs no entry; without one it is taken for a vLLM."""
+    facts = CATALOGUE.image("external:staging")
+
+    assert (facts.engine, facts.server) == (EngineKind.EXTERNAL, Server.VLLM)
+
+
+def test_external_server_may_say_what_it_is() -> None:
+    """An entry, shipped or of a matrix, tells what program answers and what it can be asked."""
+    entry = {
+        "vendors": ["rocm"],
+        "engine": "external",
+        "server": "llama.cpp",
+        "capabilities": ["chat"],
+        "source": "the lab",
+    }
+    section = CatalogueSection.model_validate({"images": {"external:lab": entry}})
+    facts = load_catalogue(section).image("external:lab")
+
+    assert (facts.server, facts.capabilities) == (Server.LLAMA_CPP, (Capability.CHAT,))
+    assert facts.engine is EngineKind.EXTERNAL
+    assert CATALOGUE.image("external:ollama").server is Server.OLLAMA
+
+
+@pytest.mark.parametrize(
+    ("name", "engine"),
+    [("external:lab", "docker"), ("lab/image", "external"), ("external:", "external")],
+)
+def test_external_entry_is_an_external_server(name: str, engine: str) -> None:
+    """What already runs is never started, and what is started does not run yet."""
+    entry = {"vendors": ["rocm"], "engine": engine, "source": "the lab"}
+
+    with pytest.raises(ValueError, match="external:NAME"):
+        CatalogueSection.model_validate({"images": {name: entry}})
+
+
+def test_other_servers_have_their_own_versions_and_ports() -> None:
+    """The tag of another server is no version of vLLM."""
+    infinity = CATALOGUE.image("michaelf34/infinity:0.0.70")
+
+    assert (infinity.vllm, infinity.server, infinity.port) == (None, Server.INFINITY, 7997)
+    assert infinity.capabilities == (Capability.EMBEDDINGS,)
+    assert CATALOGUE.image("vllm/vllm-openai:v0.33.0").port == 8000
+
+
+def test_notes_of_an_image_and_its_tag() -> None:
+    """What is to be known of an image is told with what is to be known of the tag."""
+    assert "not found on Docker Hub" in CATALOGUE.image("rocm/vllm:instinct_main").note
+    assert "deprecated" in CATALOGUE.image("rocm/vllm:instinct_main").note
+    assert "not found" not in CATALOGUE.image("rocm/vllm:rocm7.0.0_vllm_0.11.2_20251210").note
+    assert CATALOGUE.image("vllm/vllm-openai:v0.33.0").note == ""
+
+
+@pytest.mark.parametrize("name", [name for name, facts in MODELS.items() if facts.exists])
+def test_every_model_says_what_it_can_be_asked(name: str) -> None:
+    """A suite asks only what image and model promise; tools need a chat, embeddings stand alone."""
+    can = set(MODELS[name].capabilities or ())
+
+    assert can
+    assert Capability.CHAT in can or not can & {Capability.TOOLS, Capability.VISION}
+    assert can == {Capability.EMBEDDINGS} or Capability.COMPLETIONS in can
+
+
+@pytest.mark.parametrize("prefix", ["", "hub:"])
+def test_a_name_that_no_model_has(prefix: str) -> None:
+    """A name that people write for another model is refused with the one that is meant."""
+    with pytest.raises(UsageError, match=r"the one with 8B is meta-llama/Llama-3\.1-8B-Instruct"):
+        CATALOGUE.model(f"{prefix}meta-llama/Llama-3.2-8B-Instruct")
 
 
 @pytest.mark.parametrize(
@@ -162,7 +236,7 @@ def test_malformed_image(reference: str, problem: str) -> None:
     [
         ("Llama-3.1-8B-Instruct", "did you mean 'meta-llama/Llama-3.1-8B-Instruct'"),
         ("hub:no-slash", "others are written hub:ORG/NAME[@REVISION], synthetic:NAME or /absolute"),
-        ("synthetic:lama", "unknown synthetic model 'synthetic:lama'; did you mean llama?"),
+        ("synthetic:lama", "unknown synthetic model 'synthetic:lama'; did you mean llama"),
         ("relative/path", "is not in the catalogue"),
     ],
 )
@@ -195,13 +269,13 @@ def shape_of(name: str) -> ModelShape:
 def test_dimensions_and_sizes_of_a_model_agree(name: str) -> None:
     """What the files are said to weigh is what their dimensions come to; so are parameters."""
     facts, shape = CATALOGUE.model(name), shape_of(name)
-    weights = stored_bytes(shape, shape.quantization) + 2 * shape.tower_params
 
     assert shape.architecture == facts.architecture
     assert (shape.quantization and shape.quantization.method) == facts.quantization
     if facts.parameters:
         assert params_of(shape) == pytest.approx(facts.parameters, rel=0.001)
-    if facts.weights_bytes:
+    if facts.weights_bytes and facts.quantization != "gguf":  # its mixes of types are no formula
+        weights = stored_bytes(shape, shape.quantization) + 2 * shape.tower_params
         assert weights == pytest.approx(facts.weights_bytes, rel=0.005)
 
 

@@ -90,6 +90,73 @@ def test_plan_keeps_names_whole_on_a_narrow_terminal(hwval: Call) -> None:
     assert lines[lines.index(ids[0]) + 1].startswith("            needs ")
 
 
+OLD = """\
+axes:
+  hardware: gfx942-mi300x
+  image: vllm/vllm-openai-rocm:v0.14.1
+  model: [Qwen/Qwen3-0.6B, Qwen/Qwen3-4B-Instruct-2507]
+  dtype: bfloat16
+engine: {max-model-len: 8192, swap-space: 16, disable-log-requests: true}
+"""
+
+
+def test_matrix_is_held_against_a_newer_image(hwval: Call) -> None:
+    """`--image` tells at once which flags another release refuses, and what replaces them."""
+    Path("m.yaml").write_text(OLD)
+    _, old, _ = hwval("plan", "--matrix", "m.yaml", "--host", "lab.json")
+    image = "vllm/vllm-openai-rocm:v0.33.0"
+    code, new, _ = hwval("plan", "--matrix", "m.yaml", "--host", "lab.json", "--image", image)
+
+    assert "note: --disable-log-requests is deprecated since 0.10.1" in old
+    assert old.splitlines()[-1] == "2 elsewhere"
+    assert code == 0
+    assert "vLLM 0.33.0 refuses --swap-space, gone since 0.18.0; leave it out (what is" in new
+    assert "vllm-vllm-openai-rocm-v0.33.0" in new
+    assert new.splitlines()[-1] == "2 impossible"
+
+
+def test_unknown_image_is_told_with_near_ones(hwval: Call) -> None:
+    """A mistyped one is a wrong usage, not a plan of nothing."""
+    Path("m.yaml").write_text(OLD)
+    code, _, err = hwval("plan", "--matrix", "m.yaml", "--image", "vllm/vllm-openai-roc:v0.33.0")
+
+    assert code == 2
+    assert "did you mean 'vllm/vllm-openai-rocm'" in err
+
+
+def test_notes_of_a_block_are_told_once(hwval: Call) -> None:
+    """On a terminal what all cells of a block share stands under its heading."""
+    from hwval.cli.plantable import terminal_lines
+    from hwval.placement import select
+
+    del hwval
+    Path("m.yaml").write_text(OLD.replace("dtype: bfloat16", "dtype: [bfloat16, auto]"))
+    lines = list(terminal_lines(select([Path("m.yaml")], LAB).placed, 140))
+    notes = [line for line in lines if "disable-log-requests" in line]
+
+    assert lines[0] == "gfx942-mi300x on vllm/vllm-openai-rocm:v0.14.1"
+    assert len(notes) == 1
+    assert notes[0].startswith("  note: ")
+
+    image = "vllm/vllm-openai-rocm:v0.33.0"
+    refused = terminal_lines(select([Path("m.yaml")], LAB, image=image).placed, 140)
+    swap = [line for line in refused if "--swap-space" in line]
+
+    assert len(swap) == 1
+    assert swap[0].startswith("  all: vLLM 0.33.0 refuses --swap-space")
+
+
+def test_notes_for_programs_and_of_one_cell(hwval: Call) -> None:
+    """JSON has them beside the reasons, `show` in rows of their own."""
+    Path("m.yaml").write_text(OLD)
+    _, out, _ = hwval("plan", "--matrix", "m.yaml", "--host", "lab.json", "--json")
+    first = json.loads(out)["cells"][0]
+    _, shown, _ = hwval("show", first["cell"], "--matrix", "m.yaml")
+
+    assert [note["rule"] for note in first["notes"]] == ["engine-flag"]
+    assert re.search(r"note +--disable-log-requests is deprecated", shown)
+
+
 def test_plan_for_programs(hwval: Call) -> None:
     """The keys that DESIGN's contract names, for each cell."""
     Path("m.yaml").write_text(ROOMY)

@@ -124,7 +124,7 @@ def look(cell: Cell, *devices: Device, catalogue: Catalogue = CATALOGUE) -> Fore
         ),
         pytest.param(
             cell_of("sm_90-h100", LLAMA, image="external:llama-cpp"),
-            PlanVerdict.UNKNOWN,
+            PlanVerdict.UNCERTAIN,
             "a server that already runs",
             id="not vLLM",
         ),
@@ -149,6 +149,62 @@ def test_verdicts(cell: Cell, verdict: PlanVerdict, why: str) -> None:
     assert found.verdict is verdict
     assert why in found.why
     assert bool(found.why) is (verdict is not PlanVerdict.RUN)
+
+
+@pytest.mark.parametrize(
+    ("image", "verdict"),
+    [
+        ("vllm/vllm-openai:v0.33.0", PlanVerdict.IMPOSSIBLE),
+        ("vllm/vllm-openai:v0.14.1", PlanVerdict.RUN),
+        ("vllm/vllm-openai:latest", PlanVerdict.RUN),
+    ],
+)
+def test_flags_that_the_image_refuses(image: str, verdict: PlanVerdict) -> None:
+    """A command line of one release is held against another before any GPU is touched."""
+    found = look(cell_of("sm_90-h100", LLAMA, image=image, max_model_len=8192, swap_space=16))
+
+    assert found.verdict is verdict
+    if found.is_impossible:
+        assert found.against[0].rule == "engine-flag"
+        assert "vLLM 0.33.0 refuses --swap-space, gone since 0.18.0" in found.why
+        assert found.plan.memory is not None
+
+
+def test_flags_are_judged_where_the_model_is_not_known() -> None:
+    """What is refused for sure is impossible, whatever else nobody knows."""
+    found = look(cell_of("sm_90-h100", "hub:org/name", swap_space=16))
+
+    assert found.verdict is PlanVerdict.IMPOSSIBLE
+
+
+def test_what_the_catalogue_notes() -> None:
+    """A tag that moved, a partition: told, and the verdict stays what it is."""
+    found = look(
+        cell_of(
+            "gfx942-mi300x-cpx-nps4",
+            "Qwen/Qwen3-0.6B",
+            image="rocm/vllm:instinct_main",
+            max_model_len=4096,
+        )
+    )
+
+    assert found.verdict is PlanVerdict.RUN
+    assert [note.rule for note in found.plan.notes] == ["image", "partition"]
+    assert "not found on Docker Hub" in found.plan.notes[0].text
+
+
+@pytest.mark.parametrize(
+    ("hardware", "dtype"), [("sm_90-h100", "bfloat16"), ("sm_75-t4", "float32")]
+)
+def test_auto_dtype_is_one_that_the_family_takes(hardware: str, dtype: str) -> None:
+    """Gemma is refused in float16, a T4 has no bfloat16: what is left is float32."""
+    found = look(cell_of(hardware, "google/gemma-3-4b-it", max_model_len=2048))
+    other = look(cell_of(hardware, "google/gemma-3-4b-it", max_model_len=2048, dtype=Dtype(dtype)))
+
+    assert found.plan.memory is not None
+    assert other.plan.memory is not None
+    assert found.plan.memory.weights == other.plan.memory.weights
+    assert not any(reason.rule == "model-dtype" for reason in found.plan.reasons)
 
 
 def test_memory_of_the_host_counts() -> None:

@@ -12,6 +12,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 
 from hwval.catalogue import load_catalogue
 from hwval.errors import UsageError
+from hwval.forecast import hub
 from hwval.forecast.hub import hub_folder
 from hwval.forecast.model import find_model
 from tests.planning.configs import LLAMA_8B
@@ -27,6 +28,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (snapshot / "config.json").write_text(json.dumps(LLAMA_8B))
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", no_network)
+    monkeypatch.setattr("hwval.forecast.hub._outage", lambda: "")
     return tmp_path
 
 
@@ -89,3 +91,32 @@ def test_hub_that_does_not_answer_is_told(cache: Path, monkeypatch: pytest.Monke
         hub_folder("org/name@1", fetch=True)
     with pytest.raises(UsageError, match="write hub:org/name@REVISION"):
         hub_folder("org/name", fetch=True)
+
+
+def test_hub_that_cannot_be_reached_is_asked_once(
+    cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own library would try for half a minute, for each model again; the cache still helps."""
+    asked: list[float] = []
+
+    class Session:
+        def head(self, _: str, timeout: float) -> None:
+            asked.append(timeout)
+            raise ConnectionError("no route\nto the Hub")
+
+    monkeypatch.undo()
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr(huggingface_hub, "get_session", Session)
+    hub._outage.cache_clear()
+    catalogue = load_catalogue()
+    models = [
+        find_model(f"hub:org/{name}@{REVISION}", catalogue, fetch=True) for name in ("a", "b")
+    ]
+    known = hub_folder(f"org/name@{REVISION}", fetch=True)
+    hub._outage.cache_clear()
+
+    assert [model.problem for model in models] == [
+        f"org/{name}@{REVISION}: the Hub cannot be reached: no route" for name in ("a", "b")
+    ]
+    assert known == cache / "models--org--name" / "snapshots" / REVISION
+    assert asked == [5.0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hwval.catalogue import load_catalogue
 from hwval.errors import UsageError
 from hwval.forecast.model import find_model
 from hwval.forecast.model import read_folder
+from hwval.forecast.model import read_object
 from tests.planning.configs import LLAMA_8B
 
 CATALOGUE = load_catalogue()
@@ -111,6 +113,25 @@ def test_broken_configs_are_told_by_name(
     assert model.shape is None
     assert f"{tmp_path / 'config.json'}: " in model.problem
     assert problem in model.problem
+
+
+def test_config_that_is_no_file(tmp_path: Path) -> None:
+    """A pipe or a folder of that name is told, and not waited for."""
+    os.mkfifo(tmp_path / "config.json")
+
+    with pytest.raises(UsageError, match=r"config\.json: is no file"):
+        read_folder(tmp_path)
+
+
+def test_file_without_an_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Only so much is read of a file as one of its kind can have."""
+    monkeypatch.setattr("hwval.forecast.model._MAX_BYTES", 2**20)
+    (tmp_path / "large.json").write_text(" " * (2**20 + 1))
+
+    with pytest.raises(UsageError, match="larger than 1 MiB"):
+        read_object(tmp_path / "large.json")
+    with pytest.raises(UsageError, match="larger than 1 MiB"):
+        read_object(Path("/dev/zero"))
 
 
 def test_folder_that_is_elsewhere(tmp_path: Path) -> None:

@@ -48,6 +48,9 @@ def test_versions(text: str | None, version: Version | None) -> None:
         (HUGE, (0, 10), 8192, 1024),
         (SMALL, (0, 6), 32768, 256),
         (CPU, (0, 32), 2048, 128),
+        (MemoryDevice("tpu", 32 * GIB_BYTES, "Google TPU v6e (Trillium)"), (0, 32), 1024, 256),
+        (MemoryDevice("tpu", 95 * GIB_BYTES, "Google TPU v5p"), (0, 32), 256, 256),
+        (MemoryDevice("tpu", 32 * GIB_BYTES, "Google TPU v4"), (0, 32), 2048, 256),
         (LARGE, None, 8192, 1024),
     ],
 )

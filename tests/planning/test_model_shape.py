@@ -134,6 +134,25 @@ def test_any_config_gives_a_shape_or_a_clear_error(
     assert plan(shape, settings, accelerator).verdict in PlanVerdict
 
 
+ABSURD = (-5, 10**18, 1.5, "7", True, {"a": 1}, float("nan"), float("inf"))
+DIMENSIONS = sorted(
+    (name, field)
+    for name, config in ALL.items()
+    for field, value in config.items()
+    # What is written per layer in some families is left to them.
+    if isinstance(value, int) and not isinstance(value, bool) and field != "moe_layer_freq"
+)
+
+
+@given(st.sampled_from(DIMENSIONS), st.sampled_from(ABSURD))
+def test_no_dimension_may_be_absurd(where: tuple[str, str], value: Any) -> None:
+    """Negative heads or 10^18 layers are told by name, in every field of every family."""
+    name, field = where
+
+    with pytest.raises(ShapeError, match=field):
+        read_shape(ALL[name] | {field: value})
+
+
 def test_stages_are_dealt_out_like_vllm_does() -> None:
     """What is left over goes to the stages before the last one."""
     shape = read_shape(LLAMA_8B | {"num_hidden_layers": 27})

@@ -215,3 +215,59 @@ def test_every_plan_can_be_written(
         assert memory["required_low_bytes"] <= memory["required_bytes"]
         fits = memory["required_bytes"] <= memory["budget_bytes"]
         assert fits or found.verdict is not PlanVerdict.RUN
+
+
+def test_refused_quantization_still_has_figures() -> None:
+    """The flag is wrong, the checkpoint is not: its memory and its ceiling are those it has."""
+    plain = planned(LLAMA_8B, H100, max_model_len_tokens=8192)
+    found = planned(LLAMA_8B | {"quantization_config": AWQ}, H100, quantization_flag="fp8")
+
+    assert found.verdict is PlanVerdict.IMPOSSIBLE
+    assert found.reasons[0].rule == "quantization"
+    assert found.memory is not None
+    assert plain.memory is not None
+    assert found.memory.weights.per_rank_bytes < plain.memory.weights.per_rank_bytes
+
+
+@pytest.mark.parametrize("unified", [True, False])
+def test_no_second_device_beside_the_hosts_own_memory(unified: bool) -> None:  # noqa: FBT001
+    """More ranks are advised where there can be more devices, not for an APU."""
+    memory = MemoryDevice("rocm", 64 * GIB_BYTES, "APU", unified=unified)
+    found = planned(LLAMA_70B, Accelerator("gfx1151", memory), max_model_len_tokens=8192)
+
+    assert found.verdict is PlanVerdict.IMPOSSIBLE
+    assert found.advice == (
+        () if unified else ("--tensor-parallel-size 4 fits, on 4 such devices",)
+    )
+
+
+def test_partitions_that_are_needed() -> None:
+    """A model that is too large for one partition is told how many it takes."""
+    found = planned(
+        LLAMA_8B, MI300X.partitioned(parse_partition("cpx/nps4")), max_model_len_tokens=131072
+    )
+
+    assert found.advice[-1].endswith("fits, on 4 of the 8 partitions of a device")
+    assert [note.rule for note in found.notes] == ["partition"]
+    assert found.to_json()["notes"] == [
+        {
+            "rule": "partition",
+            "text": "1 of the 8 partitions of a device, 24.0 GiB each; "
+            "8 such engines fit on a device",
+        }
+    ]
+
+
+def test_encoders_decode_nothing() -> None:
+    """An embedding model has no ceiling of decoding."""
+    config = {
+        "model_type": "nomic_bert",
+        "n_embd": 768,
+        "n_layer": 12,
+        "n_head": 12,
+        "n_inner": 3072,
+        "vocab_size": 30528,
+        "n_positions": 8192,
+    }
+
+    assert planned(config, H100).ceiling is None

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwval.planning.layers import Experts
+from hwval.planning.model_shape import ShapeError
 from hwval.planning.model_shape import read_shape
 from hwval.planning.parallelism import Parallelism
 from hwval.planning.roofline import Speed
@@ -187,3 +188,19 @@ def test_ceilings_move_the_right_way(name: str, batch: int, context: int) -> Non
     assert decode(batch, context) <= decode(batch + 1, context) * (1 + 1e-9)
     assert decode(batch, context + 1000) <= decode(batch, context)
     assert decode(batch, context) <= decode(batch, context, 2)
+
+
+def test_files_count_where_the_format_is_not_known() -> None:
+    """All of them but an embedding in 16 bits is read; of experts nobody knows how many."""
+    unknown = {"quant_method": "gguf"}
+    dense = read_shape(QWEN2_14B | {"quantization_config": unknown})
+    sparse = read_shape(QWEN3_30B_A3B | {"quantization_config": unknown})
+    speed = Speed(256e9, {})
+    found = ceiling_of(dense, speed, quantization=dense.quantization, files_bytes=8_990_000_000)
+
+    assert found.traffic.weights_bytes == 8_990_000_000 - 152_064 * 5120 * 2
+    assert found.decode_tokens_per_s == pytest.approx(34.4, abs=0.1)
+    with pytest.raises(ShapeError):
+        ceiling_of(dense, speed, quantization=dense.quantization)
+    with pytest.raises(ShapeError):
+        ceiling_of(sparse, speed, quantization=sparse.quantization, files_bytes=10**10)

@@ -12,6 +12,10 @@ from functools import cache
 from typing import Any
 from typing import Final
 
+from hwval.catalogue.engine_flags import EngineFlags
+from hwval.catalogue.engine_flags import FlagEffect
+from hwval.catalogue.engine_flags import FlagFinding
+from hwval.catalogue.engine_flags import load_engine_flags
 from hwval.catalogue.facts import EXTERNAL_NAME
 from hwval.catalogue.facts import Capability
 from hwval.catalogue.facts import CatalogueSection
@@ -34,8 +38,11 @@ __all__ = [
     "Capability",
     "Catalogue",
     "CatalogueSection",
+    "EngineFlags",
     "EngineKind",
     "Entrypoint",
+    "FlagEffect",
+    "FlagFinding",
     "HardwareFacts",
     "ImageFacts",
     "ModelFacts",
@@ -43,6 +50,7 @@ __all__ = [
     "Vendor",
     "catalogue_json_schema",
     "load_catalogue",
+    "load_engine_flags",
     "split_image",
 ]
 

@@ -20,10 +20,12 @@ from pydantic import StrictInt
 from pydantic import WithJsonSchema
 from pydantic import model_validator
 
+from hwval.catalogue.engine_flags import EngineFlagsSection
 from hwval.cell import Dtype
 from hwval.cell import slug
 from hwval.planning.model_shape import ShapeError
 from hwval.planning.model_shape import read_shape
+from hwval.planning.partition import parse_partition
 from hwval.units import parse_bytes
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
@@ -31,6 +33,7 @@ from hwval.yamlmodel import problem_at
 __all__ = [
     "Bytes",
     "Capability",
+    "CatalogueFile",
     "CatalogueSection",
     "EngineKind",
     "Entrypoint",
@@ -164,6 +167,14 @@ _ImageName = Annotated[str, AfterValidator(_check_image_name)]
 _HardwareName = Annotated[str, AfterValidator(_check_hardware_name)]
 
 
+def _check_partition_mode(mode: str) -> str:
+    parse_partition(mode)
+    return mode
+
+
+_PartitionMode = Annotated[str, AfterValidator(_check_partition_mode)]
+
+
 class HardwareFacts(YamlModel):
     """One kind of device."""
 
@@ -184,6 +195,8 @@ class HardwareFacts(YamlModel):
     """Data type -> dense peak without sparsity, ``181 TFLOPS``; left out what it cannot compute."""
     dies: _Count | None = None
     """Compute dies that partition modes deal out; left out where there are no such modes."""
+    partition_mode: _PartitionMode = ""
+    """Of an entry that is one partition of an accelerator: the mode, ``cpx/nps4``."""
     source: str
     uncertain: StrictBool = False
     """Whether a figure was not found in a source of its own."""
@@ -201,6 +214,8 @@ class ImageFacts(YamlModel):
     """Version of vLLM inside, where the tag does not say it."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Tag -> version of vLLM inside; for a virtual environment all versions there are."""
+    fork: StrictBool = False
+    """Whether its vLLM is no release of vLLM's own, so that its flags may differ."""
     note: str = ""
     """What whoever uses it should know; `hwval plan` tells it."""
     tag_notes: dict[str, str] = Field(default_factory=dict)
@@ -308,7 +323,13 @@ class CatalogueSection(YamlModel):
         return self
 
 
+class CatalogueFile(CatalogueSection):
+    """One file of the shipped catalogue: any of its parts."""
+
+    engine_flags: EngineFlagsSection | None = None
+
+
 def catalogue_json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a file of the catalogue."""
-    schema = CatalogueSection.model_json_schema(by_alias=True)
+    schema = CatalogueFile.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Any
-from typing import Final
 
 import typer
 from rich.table import Table
@@ -21,7 +20,6 @@ from hwval.cli.common import console
 from hwval.errors import SelectionError
 
 if TYPE_CHECKING:
-    from hwval.host import Host
     from hwval.placement import PlacedCell
     from hwval.placement import Selection
 
@@ -35,12 +33,18 @@ HostFile = Annotated[
     Path | None, typer.Option("--host", metavar="FILE", help="Saved probe of another machine.")
 ]
 
-_MOST_MEMORY_BYTES: Final = 2**50
-
 
 def plan(
     matrix: Matrices = None,
     host: HostFile = None,
+    image: Annotated[
+        str | None,
+        typer.Option(
+            "--image",
+            metavar="REF",
+            help="Plan every cell with this image, as a newer one, in place of the matrix's.",
+        ),
+    ] = None,
     hub: Annotated[
         bool,
         typer.Option(
@@ -57,7 +61,7 @@ def plan(
     from hwval.cli.plantable import pipe_lines
     from hwval.cli.plantable import terminal_lines
 
-    selection = _select(matrix, host, fetch=hub)
+    selection = _select(matrix, host, image=image, fetch=hub)
     if as_json:
         typer.echo(json.dumps(_plan_json(selection), indent=2, ensure_ascii=False))
         return
@@ -105,49 +109,26 @@ def show(
     if found.forecast is not None:
         why = f": {found.forecast.why}" if found.forecast.why else ""
         table.add_row("planned", f"{found.forecast.verdict}{why}")
+        for note in found.forecast.plan.notes:
+            table.add_row("note", note.text)
     console().print(table)
 
 
 def _select(
-    matrices: list[Path] | None, host_file: Path | None, *, fetch: bool = False
+    matrices: list[Path] | None,
+    host_file: Path | None,
+    *,
+    image: str | None = None,
+    fetch: bool = False,
 ) -> Selection:
-    from hwval.host import Host
     from hwval.host import probe_host
+    from hwval.host import read_host
     from hwval.placement import select
     from hwval.resources import resource_path
 
     files = matrices or [resource_path("matrices/smoke.yaml")]
-    if host_file is None:
-        host = probe_host()
-    else:
-        host = Host.from_json(_read_json(host_file))
-        _check_sizes(host, host_file)
-    return select(files, host, fetch=fetch)
-
-
-def _check_sizes(host: Host, path: Path) -> None:
-    """Refuse a saved host that no machine can be: plans for it would be as absurd."""
-    from hwval.errors import UsageError
-
-    sizes = {"memory_bytes": host.memory_bytes}
-    sizes |= {f"devices.{i}.memory_bytes": each.memory_bytes for i, each in enumerate(host.devices)}
-    for name, size in sizes.items():
-        if size is not None and not 0 < size <= _MOST_MEMORY_BYTES:
-            raise UsageError(f"{path}: {name} is {size}, expected 1..{_MOST_MEMORY_BYTES} or null")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    from hwval.errors import UsageError
-
-    try:
-        data = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path}: not readable as JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise UsageError(f"{path}: not a saved probe; make one with `hwval probe --save`")
-    return data
+    host = probe_host() if host_file is None else read_host(host_file)
+    return select(files, host, image=image, fetch=fetch)
 
 
 def _plan_json(selection: Selection) -> dict[str, Any]:

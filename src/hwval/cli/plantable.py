@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections import defaultdict
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -76,19 +77,31 @@ def terminal_lines(cells: Sequence[PlacedCell], columns: int) -> Iterator[str]:
         blocks[f"{cell.hardware}{count} on {cell.image}"].append(placed)
     for heading, block in blocks.items():
         yield heading
+        reasons = _common(block, _reasons) if len(block) > 1 else ()
+        notes = _common(block, _told)
         yield from _wrapped(sorted({placed.why_not for placed in block} - {""}), columns, "  ")
-        yield from _block(block, columns)
+        yield from _wrapped([f"all: {text}" for text in reasons], columns, "  ")
+        yield from _wrapped([f"note: {text}" for text in notes], columns, "  ")
+        yield from _block(block, columns, (*reasons, *notes))
         yield ""
 
 
-def _block(block: Sequence[PlacedCell], columns: int) -> Iterator[str]:
+def _common(
+    block: Sequence[PlacedCell], told: Callable[[PlacedCell], Sequence[str]]
+) -> tuple[str, ...]:
+    """Return what is told of every cell of a block, so that it is told once."""
+    first, *others = (told(placed) for placed in block)
+    return tuple(text for text in first if all(text in other for other in others))
+
+
+def _block(block: Sequence[PlacedCell], columns: int, common: Sequence[str]) -> Iterator[str]:
     rows = [(verdict_of(placed), _name(placed), *_figures(placed.forecast)) for placed in block]
     lines = list(_aligned([("verdict", "cell", *_HEADINGS), *rows]))
     fits = max(map(len, lines)) <= columns
     if fits:
         yield from lines
     for placed in block:
-        notes = _notes(placed)
+        notes = [*_notes(placed, common), *_note_lines(placed, common)]
         if not fits:
             notes = [_sentence(_figures(placed.forecast)), *notes]
         if notes:
@@ -144,12 +157,19 @@ def _sentence(figures: _Figures) -> str:
     return ", ".join(told) or "no figures"
 
 
-def _notes(placed: PlacedCell) -> list[str]:
+def _reasons(placed: PlacedCell) -> tuple[str, ...]:
+    """Return what made the verdict of a cell."""
+    if placed.forecast is None:
+        return ()
+    return tuple(reason.text for reason in placed.forecast.against)
+
+
+def _notes(placed: PlacedCell, common: Sequence[str] = ()) -> list[str]:
     """Return what is to be said of a cell beside its figures and beside where it can run."""
     forecast = placed.forecast
     if forecast is None:
         return []
-    notes = [reason.text for reason in forecast.against]
+    notes = [text for text in _reasons(placed) if text not in common]
     if forecast.plan.advice:
         notes.append(f"change: {', or '.join(forecast.plan.advice)}")
     if forecast.is_impossible and not placed.why_not and not placed.ruled_out:
@@ -159,8 +179,20 @@ def _notes(placed: PlacedCell) -> list[str]:
     return notes
 
 
+def _told(placed: PlacedCell) -> tuple[str, ...]:
+    """Return the notes of a cell's plan, which decide nothing."""
+    if placed.forecast is None:
+        return ()
+    return tuple(dict.fromkeys(note.text for note in placed.forecast.plan.notes))
+
+
+def _note_lines(placed: PlacedCell, common: Sequence[str] = ()) -> list[str]:
+    return [f"note: {text}" for text in _told(placed) if text not in common]
+
+
 def _why(placed: PlacedCell) -> str:
-    return "; ".join(filter(None, (placed.why_not, *_notes(placed)))).replace(":;", ":")
+    texts = (placed.why_not, *_notes(placed), *_note_lines(placed))
+    return "; ".join(filter(None, texts)).replace(":;", ":")
 
 
 def _name(placed: PlacedCell) -> str:

@@ -6,6 +6,7 @@ Takes a cell, the catalogue and the devices that it would get, and lets ``hwval.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,20 +15,22 @@ from typing import Any
 from typing import Final
 
 from hwval.catalogue import Catalogue
-from hwval.catalogue import EngineKind
 from hwval.catalogue import ImageFacts
 from hwval.cell import Cell
 from hwval.cell import Dtype
 from hwval.errors import UsageError
 from hwval.forecast.accelerator import accelerator_of
+from hwval.forecast.command_line import judge_command_line
 from hwval.forecast.model import KnownModel
 from hwval.forecast.model import find_model
+from hwval.forecast.other_server import is_other_server
+from hwval.forecast.other_server import of_other_server
+from hwval.forecast.other_server import spread_over
 from hwval.forecast.settings import EngineSetup
 from hwval.forecast.settings import read_setup
 from hwval.host import Device
 from hwval.planning.engine_settings import Version
 from hwval.planning.engine_settings import parse_version
-from hwval.planning.memory import Fit
 from hwval.planning.memory import MemoryPlan
 from hwval.planning.memory import files_refusal
 from hwval.planning.plan import Accelerator
@@ -35,14 +38,16 @@ from hwval.planning.plan import Plan
 from hwval.planning.plan import PlanVerdict
 from hwval.planning.plan import plan
 from hwval.planning.quantization import WeightFormat
+from hwval.planning.refusal import Note
 from hwval.planning.refusal import Refusal
+from hwval.planning.support import environment_refusals
 from hwval.planning.support import support_refusals
 
-__all__ = ["Forecast", "Forecaster", "Plan", "PlanVerdict", "floor_problem"]
+__all__ = ["FIGURES_DOUBT", "Forecast", "Forecaster", "Plan", "PlanVerdict", "floor_problem"]
 
 # How far off figures that are marked uncertain may be: 16 GB nominal were 15 GiB, and sums of
 # commonly told dimensions agreed with files to 1 %.
-_DOUBT: Final = 1.1
+FIGURES_DOUBT: Final = 1.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +83,7 @@ class Forecast:
             return tuple(reason for reason in reasons if reason.is_certain)
         if self.verdict is PlanVerdict.RUN:
             return ()
-        fits = self.plan.memory is not None and self.plan.memory.fit is Fit.RUN
-        return tuple(reason for reason in reasons if not (fits and reason.rule == "memory"))
+        return reasons
 
     @property
     def why(self) -> str:
@@ -166,22 +170,38 @@ class Forecaster:
     def _look(
         self, cell: Cell, catalogue: Catalogue, image: ImageFacts, devices: Sequence[Device]
     ) -> Forecast:
+        judged = judge_command_line(cell, image)
         try:
-            facts = catalogue.hardware(cell.hardware)
-            version = parse_version(image.vllm)
-            setup = read_setup(
-                cell.engine_args, cell.environment, vendor=facts.vendor, version=version
-            )
-            accelerator, doubts = self._accelerator(cell, catalogue, devices)
-            found = self._plan(cell, catalogue, setup, accelerator)
+            found = self._judge(cell, catalogue, image, devices)
         except (UsageError, ArithmeticError, ValueError, RecursionError) as error:
-            return Forecast(_unknown(str(error) or type(error).__name__))
-        is_doubtful = facts.uncertain and not devices
-        if is_doubtful:
+            found = Forecast(_unknown(str(error) or type(error).__name__))
+        planned = _with(found.plan, judged.refusals)
+        if notes := (*_entry_notes(cell, catalogue, image), *judged.notes):
+            planned = replace(planned, notes=(*notes, *planned.notes))
+        return found if planned is found.plan else replace(found, plan=planned)
+
+    def _judge(
+        self, cell: Cell, catalogue: Catalogue, image: ImageFacts, devices: Sequence[Device]
+    ) -> Forecast:
+        facts = catalogue.hardware(cell.hardware)
+        is_other = is_other_server(image)
+        setup = read_setup(
+            () if is_other else cell.engine_args,
+            () if is_other else cell.environment,
+            vendor=facts.vendor,
+            version=parse_version(image.vllm),
+        )
+        accelerator, doubts = self._accelerator(cell, catalogue, devices)
+        if is_other:  # its own flags are not known: no device is slower than all of them together
+            setup = replace(setup, settings=spread_over(accelerator.count, setup.settings))
+        found = self._plan(cell, catalogue, setup, accelerator)
+        if facts.uncertain and not devices:
             found = _with_doubt(found, f"figures of {cell.hardware}")
-        found = _with(found, doubts)
-        if image.engine is EngineKind.EXTERNAL:
-            found = _of_stranger(found)
+        variables = dict(cell.environment)
+        found = _with(found, (*doubts, *environment_refusals(accelerator.architecture, variables)))
+        if is_other:
+            model = self._model(cell.model, catalogue, setup.overrides)
+            found = of_other_server(found, image, model, accelerator)
         return Forecast(found, setup.is_speculative, setup.settings.logs_by_concurrency)
 
     def _plan(
@@ -246,6 +266,94 @@ class Forecaster:
         return found
 
 
+def _dtype(cell: Cell, model: KnownModel, architecture: str, version: Version | None) -> str:
+    """Return what ``--dtype`` comes to: vLLM 0.32.0, ``config/model.py`` _resolve_auto_dtype.
+
+    The checkpoint's type, else the first that the device and the family of the model allow.
+    """
+    if cell.dtype is not Dtype.AUTO:
+        return str(cell.dtype)
+    own = "float16" if model.dtype in {"float16", "half"} else "bfloat16"
+    family = model.shape.model_type if model.shape is not None else ""
+    for dtype in dict.fromkeys((own, "bfloat16", "float16")):
+        refused = support_refusals(architecture, dtype=dtype, version=version, model_type=family)
+        if not any(refusal.rule in {dtype, "model-dtype"} for refusal in refused):
+            return dtype
+    return "float32"
+
+
+def _positions(model: KnownModel, setup: EngineSetup) -> tuple[Refusal, ...]:
+    """Return whether requests may be as long as asked.
+
+    vLLM 0.32.0, ``config/model.py`` _get_and_verify_max_len: longer than the model's positions is
+    refused unless ``VLLM_ALLOW_LONG_MAX_MODEL_LEN`` is set.
+    """
+    asked = setup.settings.max_model_len_tokens
+    known = model.shape.max_positions if model.shape is not None else None
+    if asked is None or known is None or asked <= known or setup.may_exceed_positions:
+        return ()
+    text = f"--max-model-len {asked} of a model that knows {known} positions; at most {known}"
+    return (Refusal("positions", text, model.positions_are_certain),)
+
+
+def _by_files(model: KnownModel, setup: EngineSetup, accelerator: Accelerator) -> Plan:
+    """Return what the size of the files alone tells: nothing if they are quantized as loaded."""
+    unknown = Refusal("unknown", model.problem, is_certain=False)
+    refusal = None
+    if model.files_bytes is not None and setup.quantization is None:
+        refusal = files_refusal(model.files_bytes, setup.settings, accelerator.memory)
+    if refusal is None:
+        return Plan(PlanVerdict.UNKNOWN, (unknown,))
+    return Plan(PlanVerdict.IMPOSSIBLE, (refusal, unknown))
+
+
+def _entry_notes(cell: Cell, catalogue: Catalogue, image: ImageFacts) -> Iterator[Note]:
+    """Yield what the catalogue says of a cell's image and model."""
+    if image.note:
+        yield Note("image", f"{cell.image}: {image.note}")
+    facts = catalogue.models_by_name.get(cell.model)
+    if facts is not None and facts.note:
+        yield Note("model", f"{cell.model}: {facts.note}")
+
+
+def _unknown(text: str) -> Plan:
+    return Plan(PlanVerdict.UNKNOWN, (Refusal("unknown", text, is_certain=False),))
+
+
+def _with(found: Plan, extra: Sequence[Refusal]) -> Plan:
+    """Return the plan with more that speaks against the cell."""
+    verdict = found.verdict
+    if verdict is PlanVerdict.UNKNOWN:
+        extra = [refusal for refusal in extra if refusal.is_certain]
+    if not extra:
+        return found
+    if any(refusal.is_certain for refusal in extra):
+        verdict = PlanVerdict.IMPOSSIBLE
+    elif verdict is PlanVerdict.RUN:
+        verdict = PlanVerdict.UNCERTAIN
+    return replace(found, verdict=verdict, reasons=(*extra, *found.reasons))
+
+
+def _with_doubt(found: Plan, what: str) -> Plan:
+    """Return the plan as figures without a source of their own allow: a near miss is no verdict."""
+    if found.verdict is PlanVerdict.UNKNOWN:
+        return found
+    note = Refusal("facts", f"the catalogue marks {what} as uncertain", is_certain=False)
+    memory = found.memory
+    verdict = found.verdict
+    reasons = list(found.reasons)
+    others = [reason for reason in reasons if reason.is_certain and reason.rule != "memory"]
+    if verdict is PlanVerdict.IMPOSSIBLE and not others and memory is not None:
+        needed = memory.required_bytes.low
+        if needed <= FIGURES_DOUBT * memory.requested_bytes:
+            verdict = PlanVerdict.UNCERTAIN
+            reasons = [
+                reason._replace(is_certain=False) if reason.rule == "memory" else reason
+                for reason in reasons
+            ]
+    return replace(found, verdict=verdict, reasons=(*reasons, note))
+
+
 def floor_problem(
     forecast: Forecast,
     *,
@@ -286,85 +394,3 @@ def _above(what: str, floor: float, ceiling: float, batch: int) -> str:
         f"a {what} floor of {floor:,.4g} tokens/s{of} is above the ceiling of {ceiling:,.4g} "
         "tokens/s that bandwidth and arithmetic allow; no engine can keep it"
     )
-
-
-def _dtype(cell: Cell, model: KnownModel, architecture: str, version: Version | None) -> str:
-    """Return what ``--dtype`` comes to: vLLM 0.32.0, ``config/model.py`` _resolve_auto_dtype."""
-    if cell.dtype is not Dtype.AUTO:
-        return str(cell.dtype)
-    dtype = "float16" if model.dtype in {"float16", "half"} else "bfloat16"
-    refused = support_refusals(architecture, dtype=dtype, version=version)
-    return "float16" if any(refusal.rule == dtype for refusal in refused) else dtype
-
-
-def _positions(model: KnownModel, setup: EngineSetup) -> tuple[Refusal, ...]:
-    """Return whether requests may be as long as asked.
-
-    vLLM 0.32.0, ``config/model.py`` _get_and_verify_max_len: longer than the model's positions is
-    refused unless ``VLLM_ALLOW_LONG_MAX_MODEL_LEN`` is set.
-    """
-    asked = setup.settings.max_model_len_tokens
-    known = model.shape.max_positions if model.shape is not None else None
-    if asked is None or known is None or asked <= known or setup.may_exceed_positions:
-        return ()
-    text = f"--max-model-len {asked} of a model that knows {known} positions; at most {known}"
-    return (Refusal("positions", text, model.positions_are_certain),)
-
-
-def _by_files(model: KnownModel, setup: EngineSetup, accelerator: Accelerator) -> Plan:
-    """Return what the size of the files alone tells: nothing if they are quantized as loaded."""
-    unknown = Refusal("unknown", model.problem, is_certain=False)
-    refusal = None
-    if model.files_bytes is not None and setup.quantization is None:
-        refusal = files_refusal(model.files_bytes, setup.settings, accelerator.memory)
-    if refusal is None:
-        return Plan(PlanVerdict.UNKNOWN, (unknown,))
-    return Plan(PlanVerdict.IMPOSSIBLE, (refusal, unknown))
-
-
-def _of_stranger(found: Plan) -> Plan:
-    """Return what holds for a server of any make: physics, and nothing about memory."""
-    text = "a server that already runs; what it reserves is its own affair"
-    return Plan(
-        PlanVerdict.UNKNOWN,
-        (Refusal("external", text, is_certain=False),),
-        ceiling=found.ceiling,
-    )
-
-
-def _unknown(text: str) -> Plan:
-    return Plan(PlanVerdict.UNKNOWN, (Refusal("unknown", text, is_certain=False),))
-
-
-def _with(found: Plan, extra: Sequence[Refusal]) -> Plan:
-    """Return the plan with more that speaks against the cell."""
-    verdict = found.verdict
-    if verdict is PlanVerdict.UNKNOWN:
-        extra = [refusal for refusal in extra if refusal.is_certain]
-    if not extra:
-        return found
-    if any(refusal.is_certain for refusal in extra):
-        verdict = PlanVerdict.IMPOSSIBLE
-    elif verdict is PlanVerdict.RUN:
-        verdict = PlanVerdict.UNCERTAIN
-    return replace(found, verdict=verdict, reasons=(*extra, *found.reasons))
-
-
-def _with_doubt(found: Plan, what: str) -> Plan:
-    """Return the plan as figures without a source of their own allow: a near miss is no verdict."""
-    if found.verdict is PlanVerdict.UNKNOWN:
-        return found
-    note = Refusal("facts", f"the catalogue marks {what} as uncertain", is_certain=False)
-    memory = found.memory
-    verdict = found.verdict
-    reasons = list(found.reasons)
-    others = [reason for reason in reasons if reason.is_certain and reason.rule != "memory"]
-    if verdict is PlanVerdict.IMPOSSIBLE and not others and memory is not None:
-        needed = memory.required_bytes.low
-        if needed <= _DOUBT * memory.requested_bytes:
-            verdict = PlanVerdict.UNCERTAIN
-            reasons = [
-                reason._replace(is_certain=False) if reason.rule == "memory" else reason
-                for reason in reasons
-            ]
-    return replace(found, verdict=verdict, reasons=(*reasons, note))

@@ -14,6 +14,7 @@ from hwval.planning.partition import parse_partition
 from hwval.planning.plan import Accelerator
 from hwval.planning.refusal import Refusal
 from hwval.planning.roofline import Speed
+from hwval.planning.support import native_fp8
 
 __all__ = ["accelerator_of"]
 
@@ -50,16 +51,19 @@ def accelerator_of(
     if facts.vendor is Vendor.CPU and cell.memory_bytes is not None:
         capacity = min(capacity, cell.memory_bytes)
     device = devices[0] if devices else None
+    architecture = (device and device.architecture) or facts.architecture
     accelerator = Accelerator(
-        architecture=(device and device.architecture) or facts.architecture,
+        architecture=architecture,
         memory=MemoryDevice(
             vendor=str(facts.vendor),
             capacity_bytes=capacity,
             name=(device and device.name) or facts.title,
             unified=facts.unified,
+            native_fp8=native_fp8(architecture),
         ),
         speed=_speed(facts),
         count=cell.device_count,
+        partition=parse_partition(facts.partition_mode) if facts.partition_mode else None,
     )
     if not cell.partition_mode:
         return accelerator, tuple(doubts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +12,7 @@ __all__ = ["hub_folder"]
 
 _CONFIG: Final = "config.json"
 _INDEX: Final = "model.safetensors.index.json"
+_REACHED_WITHIN_S: Final = 5.0
 
 
 def hub_folder(
@@ -35,12 +37,33 @@ def hub_folder(
     if fetch:
         if pinned is None:
             raise UsageError(f"{name} is named without a revision; write hub:{name}@REVISION")
-        return _fetched(name, pinned, cache_dir)
+        if not (outage := _outage()):
+            return _fetched(name, pinned, cache_dir)
     try:
         found = try_to_load_from_cache(name, _CONFIG, cache_dir=cache_dir, revision=pinned)
     except ValueError:  # a name that no repository can have
         return None
-    return Path(found).parent if isinstance(found, str) else None
+    if isinstance(found, str):
+        return Path(found).parent
+    if fetch:
+        raise UsageError(f"{name}@{revision}: the Hub cannot be reached: {outage}")
+    return None
+
+
+@cache
+def _outage() -> str:
+    """Return why the Hub cannot be reached, empty if it can.
+
+    Asked once: its own library tries for half a minute, for every model again.
+    """
+    from huggingface_hub import constants
+    from huggingface_hub import get_session
+
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_REACHED_WITHIN_S)
+    except Exception as error:  # noqa: BLE001 - of whatever library carries it
+        return str(error).strip().partition("\n")[0] or type(error).__name__
+    return ""
 
 
 def _fetched(name: str, revision: str, cache_dir: Path | None) -> Path:

@@ -22,7 +22,7 @@ from hwval.planning.model_shape import ModelShape
 from hwval.planning.model_shape import ShapeError
 from hwval.planning.model_shape import read_shape
 
-__all__ = ["KnownModel", "find_model", "read_folder"]
+__all__ = ["KnownModel", "find_model", "read_folder", "read_object"]
 
 _MAX_BYTES: Final = 64 * 2**20
 """A safetensors index of a model with 100,000 tensors has 10 MB; a larger file is none."""
@@ -108,10 +108,12 @@ def read_folder(folder: Path, overrides: Mapping[str, Any] | None = None) -> Kno
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder on this host, so its config.json is not known")
     path = folder / "config.json"
-    config = dict(_read_object(path))
+    if path.exists() and not path.is_file():  # a pipe would never end
+        raise UsageError(f"{path}: is no file")
+    config = read_object(path)
     separate = folder / "hf_quant_config.json"  # where ModelOpt leaves it
     if "quantization_config" not in config and separate.is_file():
-        config["quantization_config"] = {"quant_method": "modelopt", **_read_object(separate)}
+        config["quantization_config"] = {"quant_method": "modelopt", **read_object(separate)}
     try:
         return _of_config(config, overrides, files_bytes=_files_bytes(folder))
     except ShapeError as error:
@@ -170,11 +172,18 @@ def _synthetic_config(reference: str) -> Mapping[str, Any]:
     return hf_config(parse_synthetic(reference), bos_id=0, eos_id=1, pad_id=2)
 
 
-def _read_object(path: Path) -> Mapping[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Return what a JSON file holds.
+
+    Raises:
+        UsageError: It cannot be read, is too large, no JSON, or no object; the message names it.
+    """
     try:
-        if path.stat().st_size > _MAX_BYTES:
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
             raise UsageError(f"{path}: larger than {_MAX_BYTES // 2**20} MiB, no file of its kind")
-        data = json.loads(path.read_text("utf-8"))
+        data = json.loads(text)
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
@@ -187,7 +196,7 @@ def _read_object(path: Path) -> Mapping[str, Any]:
 def _files_bytes(folder: Path) -> int | None:
     """Return the size of the tensors, None where no index or no file tells a believable one."""
     try:
-        metadata = _read_object(folder / "model.safetensors.index.json").get("metadata")
+        metadata = read_object(folder / "model.safetensors.index.json").get("metadata")
         size = metadata.get("total_size") if isinstance(metadata, Mapping) else None
     except UsageError:
         # ``consolidated.safetensors`` would hold the same once more.

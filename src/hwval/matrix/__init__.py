@@ -17,6 +17,7 @@ from hwval.errors import MatrixError
 from hwval.errors import UsageError
 from hwval.matrix.asking import is_asked
 from hwval.matrix.asking import offered_capabilities
+from hwval.matrix.asking import wanted_partners
 from hwval.matrix.entry import Deadlines
 from hwval.matrix.entry import ExcludedCell
 from hwval.matrix.entry import MatrixEntry
@@ -48,6 +49,7 @@ __all__ = [
     "select_cells",
     "to_docker",
     "to_venv",
+    "wanted_partners",
 ]
 
 _LEDGER: Final = "ledger.yaml"

@@ -9,7 +9,7 @@ from hwval.catalogue import Capability
 from hwval.catalogue import Catalogue
 from hwval.matrix.entry import MatrixEntry
 
-__all__ = ["is_asked", "offered_capabilities"]
+__all__ = ["is_asked", "offered_capabilities", "wanted_partners"]
 
 # What is asked of a model of which nothing is known.
 _TEXT: Final = frozenset({Capability.COMPLETIONS, Capability.CHAT})
@@ -30,6 +30,12 @@ def is_asked(entry: MatrixEntry, question: str) -> bool:
         cell = entry.cell
         return bool(decide(name, offered_capabilities(entry.catalogue, cell.image, cell.model)))
     return name not in type(section).model_fields or getattr(section, name) is not None
+
+
+def wanted_partners(entry: MatrixEntry) -> tuple[str, ...]:
+    """Return the cells that a cell is held against, as its promises name them, sorted."""
+    sections = (getattr(entry.promises, name) for name in type(entry.promises).model_fields)
+    return tuple(sorted({one for section in sections for one in getattr(section, "partners", ())}))
 
 
 @lru_cache(maxsize=2**12)

@@ -18,6 +18,15 @@ Version = tuple[int, int]
 _RELEASE: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
 
+# ``engine/arg_utils.py`` get_batch_defaults of 0.10.2 and 0.32.0, for the server.
+_TPU_BATCH_TOKENS: Final = {"v6e": 1024, "v5e": 512, "v5p": 256}
+
+
+def _of_tpu(name: str) -> int:
+    known = (tokens for part, tokens in _TPU_BATCH_TOKENS.items() if part in name.lower())
+    return next(known, 2048)
+
+
 def parse_version(text: str | None) -> Version | None:
     """Return the release of vLLM, None if the text does not name one.
 
@@ -142,6 +151,8 @@ class EngineSettings:
             return max(length_tokens, 2048)
         if device.vendor == "cpu":
             default = 2048 * self.parallelism.ranks
+        elif device.vendor == "tpu":
+            default = _of_tpu(device.name)
         elif device.capacity_bytes >= 160 * GIB_BYTES and not self._before(0, 11):
             default = 16384
         else:
@@ -154,7 +165,8 @@ class EngineSettings:
             return self.max_num_seqs
         if device.vendor == "cpu":
             return 128 * self.parallelism.ranks
-        return 1024 if self._is_large(device) and not self._before(0, 8) else 256
+        is_large = self._is_large(device) and device.vendor != "tpu"
+        return 1024 if is_large and not self._before(0, 8) else 256
 
     @staticmethod
     def _is_large(device: MemoryDevice) -> bool:

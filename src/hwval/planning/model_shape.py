@@ -18,6 +18,7 @@ from hwval.planning.config_values import ShapeError
 from hwval.planning.config_values import first
 from hwval.planning.config_values import flag
 from hwval.planning.config_values import number
+from hwval.planning.config_values import optional
 from hwval.planning.config_values import section
 from hwval.planning.layer_pattern import layers_of
 from hwval.planning.layers import Layer
@@ -41,6 +42,7 @@ _DEFAULTS: Final[Mapping[str, Mapping[str, Any]]] = {
         "max_position_embeddings": 131072,
     },
 }
+_SOMETIMES_UNUSED: Final = ("intermediate_size", "num_key_value_heads", "sliding_window")
 # Encoders (vLLM 0.32.0, ``EncoderOnlyAttention``).
 _ENCODERS: Final = {"bert", "roberta", "xlm-roberta", "nomic_bert", "modernbert", "gte", "new"}
 # Architectures that end in hidden states: embedding, rewards, classification.
@@ -133,6 +135,9 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
     model_type = str(text.get("model_type") or config.get("model_type") or "")
     text = {**_DEFAULTS.get(model_type, {}), **text}
     hidden = number(text, "hidden_size", "n_embd", "d_model", "dim", high=2**20)
+    for name in _SOMETIMES_UNUSED:  # absurd is absurd, even where this family does not look at it
+        if not isinstance(text.get(name), list):  # one value for each layer
+            optional(text, name, low=0, high=2**40)
     kinds, order, head_dim = layers_of(text, model_type, hidden)
     architecture = _architecture(config)
     towers = tower_params(config, hidden)

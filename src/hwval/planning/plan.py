@@ -21,8 +21,11 @@ from hwval.planning.overhead import overhead_bounds
 from hwval.planning.parallel import division_refusals
 from hwval.planning.parallel import tensor_sizes
 from hwval.planning.partition import Partition
+from hwval.planning.partition import partition_notes
+from hwval.planning.partition import partition_refusals
 from hwval.planning.quantization import Quantization
 from hwval.planning.quantization import of_flag
+from hwval.planning.refusal import Note
 from hwval.planning.refusal import Refusal
 from hwval.planning.roofline import Ceiling
 from hwval.planning.roofline import Speed
@@ -63,12 +66,14 @@ class Accelerator:
         memory: Memory of one device.
         speed: Data-sheet figures of one device; None where they are not known.
         count: Devices that the cell has, >= 1.
+        partition: What part of an accelerator each of them is; None for a whole one.
     """
 
     architecture: str
     memory: MemoryDevice
     speed: Speed | None = None
     count: int = 1
+    partition: Partition | None = None
 
     def partitioned(self, partition: Partition) -> Accelerator:
         """Return the devices that a partition mode makes of each of these."""
@@ -81,7 +86,13 @@ class Accelerator:
             partition.share(self.speed.bandwidth_bytes_per_s),
             {name: partition.share(peak) for name, peak in self.speed.peak_flops_per_s.items()},
         )
-        return replace(self, memory=memory, speed=speed, count=self.count * partition.instances)
+        return replace(
+            self,
+            memory=memory,
+            speed=speed,
+            count=self.count * partition.instances,
+            partition=partition if partition.instances > 1 else None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +101,12 @@ class Plan:
 
     Attributes:
         verdict: Whether it may run.
-        reasons: What speaks against it, and how its memory adds up.
+        reasons: What speaks against it.
         memory: The memory of one rank; None where the model's shape is not known.
         ceiling: How fast at most; None where shape or speed are not known.
         advice: What to change so that it fits; empty if it does or nothing would help.
         tensor_parallel: The smallest tensor-parallel size that surely fits; None if none does.
+        notes: What else is to be known; decides nothing.
     """
 
     verdict: PlanVerdict
@@ -103,16 +115,22 @@ class Plan:
     ceiling: Ceiling | None = None
     advice: tuple[str, ...] = ()
     tensor_parallel: int | None = None
+    notes: tuple[Note, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return verdict, reasons, memory and ceiling in base units.
 
         Bounds are given by their upper end, with the lower one beside it: a cell runs for sure if
-        ``required_bytes`` is within ``budget_bytes``.
+        ``required_bytes`` is within ``budget_bytes``. How memory adds up is a reason where it fits,
+        too.
         """
+        reasons = [{"rule": reason.rule, "text": reason.text} for reason in self.reasons]
+        if self.memory is not None and self.memory.fit is Fit.RUN:
+            reasons.append({"rule": "memory", "text": self.memory.reason})
         return {
             "verdict": str(self.verdict),
-            "reasons": [{"rule": reason.rule, "text": reason.text} for reason in self.reasons],
+            "reasons": reasons,
+            "notes": [note._asdict() for note in self.notes],
             "advice": list(self.advice),
             "memory": self.memory and _memory_json(self.memory),
             "ceiling": self.ceiling
@@ -188,14 +206,22 @@ def plan(
         draft: Draft model of speculative decoding.
         files_bytes: Size of the checkpoint's tensors, if it is known.
     """
-    settings = replace(settings, item_bytes=4 if dtype == "float32" else 2)
-    memory_device = replace(accelerator.memory, native_fp8=native_fp8(accelerator.architecture))
+    # Copies are made only of what changes: most of the planner's time goes into them.
+    if dtype == "float32":
+        settings = replace(settings, item_bytes=4)
+    memory_device, has_fp8 = accelerator.memory, native_fp8(accelerator.architecture)
+    if memory_device.native_fp8 is not has_fp8:
+        memory_device = replace(memory_device, native_fp8=has_fp8)
+    mismatch: tuple[Refusal, ...] = ()
     try:
         quantization = effective_quantization(shape, quantization_flag)
     except ShapeError as error:
-        return Plan(PlanVerdict.IMPOSSIBLE, (Refusal("quantization", str(error)),))
+        # Refused; the figures are those of the checkpoint as it is.
+        quantization, mismatch = shape.quantization, (Refusal("quantization", str(error)),)
     refusals = (
+        *mismatch,
         *image_refusals(accelerator.architecture, image=image, version=settings.version),
+        *partition_refusals(accelerator.partition, settings.parallelism.ranks, settings.version),
         *_refusals(shape, settings, accelerator, dtype, quantization),
     )
     try:
@@ -211,18 +237,34 @@ def plan(
         impossible = any(refusal.is_certain for refusal in refusals)
         verdict = PlanVerdict.IMPOSSIBLE if impossible else PlanVerdict.UNKNOWN
         return Plan(verdict, (*refusals, Refusal("unknown", str(error), is_certain=False)))
-    ceiling = _ceiling(shape, settings, accelerator, dtype, quantization)
-    reasons = (*refusals, Refusal("memory", memory.reason, memory.fit is Fit.IMPOSSIBLE))
+    ceiling = _ceiling(
+        shape,
+        settings,
+        accelerator,
+        dtype=dtype,
+        quantization=quantization,
+        files_bytes=files_bytes,
+    )
+    reasons = refusals
     tensor = settings.parallelism.tensor if memory.fit is Fit.RUN else None
     if memory.fit is not Fit.RUN:
-        tensor = _enough_ranks(shape, settings, memory_device, quantization, files_bytes)
+        reasons += (Refusal("memory", memory.reason, memory.fit is Fit.IMPOSSIBLE),)
+        tensor = _enough_ranks(
+            shape,
+            settings,
+            memory_device,
+            memory,
+            quantization=quantization,
+            files_bytes=files_bytes,
+        )
     return Plan(
         _verdict(refusals, memory.fit),
         reasons,
         memory,
         ceiling,
-        _advice(memory, tensor, settings),
+        _advice(memory, tensor, settings, accelerator.partition),
         tensor,
+        partition_notes(accelerator.partition, settings.parallelism.ranks, memory.capacity_bytes),
     )
 
 
@@ -242,6 +284,7 @@ def _refusals(
             quantization=quantization,
             kv_cache_dtype=settings.kv_cache_dtype,
             version=settings.version,
+            model_type=shape.model_type,
         ),
         *division_refusals(
             shape,
@@ -265,10 +308,12 @@ def _ceiling(
     shape: ModelShape,
     settings: EngineSettings,
     accelerator: Accelerator,
+    *,
     dtype: str,
     quantization: Quantization | None,
+    files_bytes: int | None,
 ) -> Ceiling | None:
-    if accelerator.speed is None:
+    if accelerator.speed is None or shape.is_encoder:  # an encoder decodes nothing
         return None
     try:
         return ceiling_of(
@@ -278,6 +323,7 @@ def _ceiling(
             quantization=quantization,
             dtype=dtype,
             kv_cache_dtype=settings.kv_cache_dtype,
+            files_bytes=files_bytes,
         )
     except ShapeError:
         return None
@@ -287,17 +333,29 @@ def _enough_ranks(
     shape: ModelShape,
     settings: EngineSettings,
     device: MemoryDevice,
+    found: MemoryPlan,
+    *,
     quantization: Quantization | None,
     files_bytes: int | None,
 ) -> int | None:
-    """Return the smallest larger tensor-parallel size that surely fits and can be divided."""
+    """Return the smallest larger tensor-parallel size that surely fits and can be divided.
+
+    None where the memory is the host's own: there is no second such device beside it.
+    """
+    if device.unified or device.vendor == "cpu":
+        return None
     heads = [
         kind.mixer.heads
         for kind in shape.kinds
         if isinstance(kind.mixer, Attention | LatentAttention)
     ]
+    # What one rank holds at least shrinks no faster than their number grows.
+    offloaded = settings.cpu_offload_bytes
+    whole = (found.weights.bounds_bytes.low + offloaded) * settings.parallelism.tensor
     for ranks in tensor_sizes(max(heads, default=1), _MOST_RANKS):
         if ranks <= settings.parallelism.tensor:
+            continue
+        if whole / ranks - offloaded > found.requested_bytes:
             continue
         parallelism = replace(settings.parallelism, tensor=ranks)
         if division_refusals(shape, parallelism, quantization=quantization):
@@ -314,7 +372,9 @@ def _enough_ranks(
     return None
 
 
-def _advice(memory: MemoryPlan, tensor: int | None, settings: EngineSettings) -> tuple[str, ...]:
+def _advice(
+    memory: MemoryPlan, tensor: int | None, settings: EngineSettings, partition: Partition | None
+) -> tuple[str, ...]:
     if memory.fit is Fit.RUN:
         return ()
     found = []
@@ -325,5 +385,6 @@ def _advice(memory: MemoryPlan, tensor: int | None, settings: EngineSettings) ->
         found.append(f"--max-model-len {perhaps} may fit")
     if tensor is not None:
         devices = tensor * settings.parallelism.pipeline * settings.parallelism.data
-        found.append(f"--tensor-parallel-size {tensor} fits, on {devices} such devices")
+        where = f"{devices} such devices" if partition is None else partition.count(devices)
+        found.append(f"--tensor-parallel-size {tensor} fits, on {where}")
     return tuple(found)

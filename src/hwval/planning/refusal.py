@@ -1,10 +1,10 @@
-"""A reason against a cell that is known before it starts."""
+"""What is to be said of a cell before it starts: reasons against it, and notes."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-__all__ = ["Refusal"]
+__all__ = ["Note", "Refusal"]
 
 
 class Refusal(NamedTuple):
@@ -19,3 +19,15 @@ class Refusal(NamedTuple):
     rule: str
     text: str
     is_certain: bool = True
+
+
+class Note(NamedTuple):
+    """Something to know of a cell that decides nothing.
+
+    Attributes:
+        rule: Short name of what it is about, as of a refusal.
+        text: The note, with numbers and with what to change.
+    """
+
+    rule: str
+    text: str

@@ -97,6 +97,7 @@ def ceiling_of(
     kv_cache_dtype: str = "auto",
     batch: int = 1,
     context_tokens: int = 0,
+    files_bytes: int | None = None,
 ) -> Ceiling:
     """Return the ceilings of an engine.
 
@@ -112,6 +113,8 @@ def ceiling_of(
         kv_cache_dtype: ``--kv-cache-dtype``.
         batch: Requests in a step, >= 1.
         context_tokens: Tokens that each of them has behind it; 0 gives the highest ceiling.
+        files_bytes: Size of the checkpoint's tensors, which counts where the bytes of its format
+            are not known; of a model without experts, as all of it is read.
 
     Raises:
         ValueError: A batch without requests.
@@ -127,6 +130,7 @@ def ceiling_of(
         kv_cache_dtype,
         batch=batch,
         context_tokens=context_tokens,
+        files_bytes=files_bytes,
     )
     ranks = parallelism.tensor * parallelism.data
     seconds = (traffic.weights_bytes + traffic.kv_bytes) / (speed.bandwidth_bytes_per_s * ranks)
@@ -150,6 +154,7 @@ def _traffic(
     *,
     batch: int,
     context_tokens: int,
+    files_bytes: int | None,
 ) -> Traffic:
     asked = kv_cache_dtype
     if quantization is not None and asked == "auto":
@@ -158,9 +163,22 @@ def _traffic(
     # A sliding window is read without the tokens of a step that it is stored with.
     kv = cache.request_bytes(context_tokens, 1) if context_tokens else 0
     params = active_params(shape) + (padded_vocab(shape.vocab) * shape.hidden) * shape.has_head
-    return Traffic(
-        read_bytes(shape, quantization, item_bytes, batch), kv * batch, 2 * params * batch
-    )
+    is_unknown = quantization is not None and quantization.format is WeightFormat.UNKNOWN
+    if is_unknown and files_bytes is not None and not _has_experts(shape):
+        weights = _least_read_bytes(shape, files_bytes, item_bytes)
+    else:
+        weights = read_bytes(shape, quantization, item_bytes, batch)
+    return Traffic(weights, kv * batch, 2 * params * batch)
+
+
+def _has_experts(shape: ModelShape) -> bool:
+    return any(isinstance(layer.feed_forward, Experts) for layer in shape.kinds)
+
+
+def _least_read_bytes(shape: ModelShape, files_bytes: int, item_bytes: int) -> float:
+    """Return what a step reads of files at least: all but an embedding in full precision."""
+    apart = 0 if shape.tied else shape.vocab * shape.hidden * item_bytes
+    return max(files_bytes - apart, 1)
 
 
 def touched_experts(experts: Experts, batch: int) -> float:
