@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import openai
 import pytest
+from openai.types import Completion
 
 from hwval.client import fetch_metrics
 from hwval.client import openai_client
@@ -63,6 +65,94 @@ def test_requests_at_the_same_time_come_back_in_order(ask: Generation) -> None:
     assert [answer.text for answer in ask.complete_together(prompts)] == [
         ask.complete(prompt=prompt).text for prompt in prompts
     ]
+
+
+def test_spoken_answers_tell_their_tokens(ask: Generation) -> None:
+    """Each token has its log probability and alternatives, past any natural end."""
+    answer = ask.speak("one two", tokens=300)
+
+    assert len(answer.tokens) == len(answer.logprobs) == len(answer.alternatives) == 300
+    assert "".join(answer.tokens) == answer.text
+    assert all(
+        token in likeliest
+        for token, likeliest in zip(answer.tokens, answer.alternatives, strict=True)
+    )
+
+
+@pytest.mark.parametrize("amid_traffic", [False, True], ids=["quiet", "busy"])
+def test_answers_of_a_batch_come_in_order(ask: Generation, *, amid_traffic: bool) -> None:
+    """Each prompt gets its own, whatever else is going on."""
+    prompts = ask.prompts(3)
+    alone = [ask.speak(prompt, tokens=6) for prompt in prompts]
+
+    assert ask.speak_together(prompts, tokens=6, amid_traffic=amid_traffic) == alone
+
+
+def test_text_is_scored_token_by_token(ask: Generation) -> None:
+    """All tokens but the first, finite and not above zero."""
+    scores = ask.score(" ba be bi bo")
+
+    assert scores is not None
+    assert len(scores) == 3
+    assert all(-2 <= score <= 0 for score in scores)
+
+
+def _answering(ask: Generation, monkeypatch: pytest.MonkeyPatch, **choice: Any) -> None:
+    """Let every completion be ``choice``."""
+    usage = {"prompt_tokens": 3, "completion_tokens": 1, "total_tokens": 4}
+    choices = [{"index": 0, "text": "", "finish_reason": "length", **choice}]
+    made = Completion.construct(id="1", model="fake", usage=usage, choices=choices)
+    monkeypatch.setattr(ask._client.completions, "create", lambda **_: made)
+
+
+@pytest.mark.parametrize(
+    ("choice", "scores"),
+    [
+        pytest.param({}, None, id="tells-nothing"),
+        pytest.param(
+            {"logprobs": {"token_logprobs": [None, -1.0, -2.0, -0.5]}}, (-1.0, -2.0), id="echo"
+        ),
+        pytest.param({"logprobs": {"token_logprobs": [-0.5]}}, None, id="echo-ignored"),
+        pytest.param(
+            {"prompt_logprobs": [None, {"5": {"logprob": -1.0}}, {"6": {"logprob": -2.0}}]},
+            (-1.0, -2.0),
+            id="vllm",
+        ),
+    ],
+)
+def test_scores_of_other_servers(
+    ask: Generation,
+    choice: dict[str, Any],
+    scores: tuple[float, ...] | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By vLLM's own field, by the echo of the prompt, or not at all."""
+    _answering(ask, monkeypatch, **choice)
+
+    assert ask.score("a b c") == scores
+
+
+def test_null_is_no_number(ask: Generation, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Servers that cannot write NaN write null; it must not vanish."""
+    _answering(ask, monkeypatch, prompt_logprobs=[None, {"5": {"logprob": None}}, {}])
+    scores = ask.score("a b c")
+
+    assert scores is not None
+    assert [math.isnan(score) for score in scores] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("context_tokens", "fits"),
+    [(None, 1000), (512, 448), (80, 16), (10, 1)],
+    ids=["unknown", "cut", "little", "least"],
+)
+def test_text_is_cut_to_the_context(ask: Generation, context_tokens: int | None, fits: int) -> None:
+    """Bytes bound tokens; characters stay whole."""
+    small = Generation(ask._client, model="fake", context_tokens=context_tokens, metrics=dict)
+
+    assert len(small.fitting("a" * 1000)) == fits
+    assert len(small.fitting("é" * 500).encode()) <= fits
+    assert "\ufffd" not in small.fitting("é" * 500)
 
 
 @pytest.mark.parametrize("at_least", [100, 257, 511])

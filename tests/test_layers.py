@@ -27,14 +27,16 @@ ROWS = (
         "generate",
         "engine.base",
         "load",
+        "telemetry",
     ),
     ("yamlmodel", "synthetic", "summary", "judgement", "client"),
-    ("catalogue", "engine", "signoff", "allure", "threshold"),
-    ("accuracy", "capability", "performance", "quality"),
-    ("matrix", "table", "leftovers", "failure", "forecast"),
-    ("ledger", "live"),
-    ("placement",),
-    ("launch",),
+    ("catalogue", "engine", "threshold"),
+    ("accuracy", "capability", "measured", "performance", "quality"),
+    ("matrix", "pictures", "leftovers", "failure", "forecast"),
+    ("ledger", "live", "compare", "evidence"),
+    ("signoff", "allure"),
+    ("placement", "table"),
+    ("launch", "doctor"),
     ("session",),
     ("cli",),
 )
@@ -46,7 +48,16 @@ DOORS = {
     "requests": {"hwval.engine.docker_errors"},  # what the Docker SDK lets through
     "urllib3": {"hwval.engine.docker_errors"},
     "httpx": {"hwval.client"},
-    "openai": {"hwval.client", "hwval.generate", "hwval.judgement"},
+    "jsonschema": {"hwval.capability.structured"},
+    "lm_eval": {"hwval.accuracy.harness"},
+    "matplotlib": {"hwval.pictures.draw"},
+    "openai": {
+        "hwval.capability.skills",
+        "hwval.client",
+        "hwval.generate",
+        "hwval.judgement",
+    },
+    "scipy": {"hwval.stats.interval"},
     "time": {
         "hwval.clock",
         "hwval.engine.keeper",  # runs alone, without hwval
@@ -56,12 +67,19 @@ DOORS = {
     "yaml": {"hwval.yamlfile", "hwval.diagnosis.rules"},
     "jinja2": {"hwval.signoff"},
     "huggingface_hub": {"hwval.forecast.hub"},
-    "numpy": {"hwval.load.summary", "hwval.synthetic", "hwval.synthetic.weights"},
+    "numpy": {
+        "hwval.load.summary",
+        "hwval.stats.interval",
+        "hwval.synthetic",
+        "hwval.synthetic.quantization",
+        "hwval.synthetic.weights",
+    },
     "psutil": {"hwval.engine.processes"},
     "typer": {
         "hwval.cli",
         "hwval.cli.cells",
         "hwval.cli.common",
+        "hwval.cli.compare",
         "hwval.cli.diagnose",
         "hwval.cli.host",
         "hwval.cli.load",
@@ -75,6 +93,9 @@ DOORS = {
 }
 # Where variables of the environment are read; everything else is told by its caller.
 ENVIRONMENT_READERS = {
+    "hwval.accuracy.harness",
+    "hwval.accuracy.process",
+    "hwval.cli.host",
     "hwval.cli.common",
     "hwval.launch",
     "hwval.redaction",

@@ -133,12 +133,12 @@ def test_impossible_cells_of_the_ledger_are_run(tmp_path: Path) -> None:
 
 
 def test_smoke_runs_all_its_cells() -> None:
-    """Two of its known failures are known to the planner; the ledger has them run all the same."""
+    """Of its known failures the planner knows three; the ledger has them run all the same."""
     selection = select([SMOKE], PLAIN)
     verdicts = [str(placed.forecast and placed.forecast.verdict) for placed in selection.placed]
 
     assert len(selection.runnable) == 12
-    assert (verdicts.count("run"), verdicts.count("impossible")) == (10, 2)
+    assert (verdicts.count("run"), verdicts.count("impossible")) == (9, 3)
 
 
 @pytest.mark.parametrize(
@@ -156,6 +156,37 @@ def test_image_can_be_replaced() -> None:
     selection = select([SMOKE], PLAIN, image="hwval/vllm-cpu:0.32.0")
 
     assert {placed.cell.image for placed in selection.placed} == {"hwval/vllm-cpu:0.32.0"}
+
+
+def promising(folder: Path, limit: str) -> Path:
+    """Write a matrix with one limit of a single stream on one MI60."""
+    path = folder / "promising.yaml"
+    path.write_text(
+        "axes: {hardware: gfx906-mi60, image: hwval/fake-vllm:0.32.0, dtype: float16,\n"
+        "       model: meta-llama/Llama-3.1-8B-Instruct}\n"
+        f"promises: {{performance: {{single_stream: {{limits: {{{limit}}}}}}}}}\n"
+    )
+    return path
+
+
+def test_floor_above_the_ceiling_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    """16 GB of weights at 1024 GB/s are read 64 times a second: nobody decodes 90 tokens."""
+    path = promising(tmp_path, "decode_tokens_per_s: {floor: 90}")
+
+    with pytest.raises(MatrixError, match=r"promising\.yaml:1: .*90 tokens/s.*6\d\.\d+ tokens/s"):
+        select([path], PLAIN)
+
+    assert select([promising(tmp_path, "decode_tokens_per_s: {floor: 60}")], PLAIN).placed
+
+
+def test_promise_against_a_cell_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """A wrong name would come to light after the last GPU hour only."""
+    limit = "decode_tokens_per_s: {relative_to: {cell: aiter-of, at_least: 1.5}}"
+
+    with pytest.raises(
+        MatrixError, match=r"promising\.yaml:1: .*no cell of this run is 'aiter-of'"
+    ):
+        select([promising(tmp_path, limit)], PLAIN)
 
 
 def test_engine_without_an_equivalent_is_refused(mixed: Path) -> None:
@@ -183,10 +214,11 @@ def test_each_hardware_is_looked_up_once(tmp_path: Path, monkeypatch: pytest.Mon
     """10,000 cells are placed in the time of their ten kinds of hardware."""
     catalogue = load_catalogue()
     names = list(catalogue.hardware_by_name)[:10]
+    models = [name for name, facts in catalogue.models_by_name.items() if facts.exists][:10]
     path = tmp_path / "large.yaml"
     path.write_text(
         f"axes:\n  hardware: {names}\n  image: {[f'rocm/vllm:v0.{n}.0' for n in range(20, 30)]}\n"
-        f"  model: {list(catalogue.models_by_name)[:10]}\n  dtype: [bfloat16, float16]\n"
+        f"  model: {models}\n  dtype: [bfloat16, float16]\n"
         f"variants: [{', '.join(f'{{name: v{n}}}' for n in range(5))}]\n"
     )
     asked: list[Any] = []
@@ -240,3 +272,102 @@ def test_address_that_is_none_is_refused_at_once(mixed: Path, with_matrix: bool)
     """A typing error is not a failure of the engine."""
     with pytest.raises(UsageError, match=r"engine URL 'lab': expected http://HOST:PORT"):
         external_selection("lab", PLAIN, [mixed] if with_matrix else [], cells=["sm_90*"])
+
+
+def partitions(count: int, compute: str, memory: str, size_bytes: int) -> Host:
+    """Return a host with devices of MI300X in a partition mode."""
+    devices = tuple(
+        Device(
+            *(f"amd-{index}", "rocm", "gfx942"),
+            index=index,
+            memory_bytes=size_bytes,
+            compute_partition=compute,
+            memory_partition=memory,
+        )
+        for index in range(count)
+    )
+    return replace(PLAIN, devices=devices)
+
+
+CPX_NPS4 = partitions(64, "CPX", "NPS4", 24 * GIB)
+CPX_NPS1 = partitions(64, "CPX", "NPS1", 24 * GIB)
+SPX_NPS1 = partitions(8, "SPX", "NPS1", 192 * GIB)
+UNTOLD = partitions(8, "", "", 192 * GIB)
+
+
+def on_mi300x(folder: Path, hardware: str, *, mode: str = "", tp: int = 1) -> Path:
+    """Return a matrix of one cell on MI300X."""
+    path = folder / "mi300x.yaml"
+    partition = f"partition_mode: {mode}\n" if mode else ""
+    path.write_text(
+        f"axes:\n  hardware: {hardware}\n  image: hwval/fake-vllm:0.32.0\n"
+        "  model: Qwen/Qwen3-0.6B\n  dtype: float16\n"
+        f"engine: {{max-model-len: 4096, tensor-parallel-size: {tp}}}\n{partition}"
+    )
+    return path
+
+
+@pytest.mark.parametrize(
+    ("hardware", "mode", "host", "offered"),
+    [
+        ("gfx942-mi300x-cpx-nps4", "", CPX_NPS4, 64),
+        ("gfx942-mi300x-cpx-nps4", "", CPX_NPS1, 0),
+        ("gfx942-mi300x-cpx-nps4", "", SPX_NPS1, 0),
+        ("gfx942-mi300x-cpx-nps4 x8", "", CPX_NPS4, 64),
+        ("gfx942-mi300x", "", SPX_NPS1, 8),
+        ("gfx942-mi300x", "", UNTOLD, 8),
+        ("gfx942-mi300x", "", CPX_NPS4, 0),
+        ("gfx942-mi300x", "cpx/nps4", CPX_NPS4, 64),
+        ("gfx942-mi300x", "cpx/nps4", SPX_NPS1, 0),
+        ("gfx942-mi300x", "cpx", CPX_NPS1, 64),
+        ("gfx942-mi300x", "cpx", CPX_NPS4, 0),
+        ("gfx942-mi325x", "", SPX_NPS1, 0),
+    ],
+)
+def test_partition_mode_decides_where_a_cell_runs(
+    tmp_path: Path, hardware: str, mode: str, host: Host, offered: int
+) -> None:
+    """Entries of partitions match hosts in that mode alone, whole cards those that are whole."""
+    (placed,) = select([on_mi300x(tmp_path, hardware, mode=mode)], host).placed
+
+    assert len(placed.devices) == offered
+    assert bool(placed.why_not) is not bool(offered)
+
+
+def test_reason_says_how_to_set_the_mode(tmp_path: Path) -> None:
+    """What is, what is wanted, and the commands."""
+    path = on_mi300x(tmp_path, "gfx942-mi300x", mode="cpx/nps4")
+    (placed,) = select([path], SPX_NPS1).placed
+
+    assert placed.why_not == (
+        "gfx942-mi300x needs 1 device of gfx942 with 24.0 GiB in CPX/NPS4, this host has none "
+        "(8 x gfx942 with 192 GiB); its devices are in SPX/NPS1: set it by `sudo amd-smi set "
+        "--memory-partition NPS4`, then `sudo amd-smi set --compute-partition CPX`, with nothing "
+        "running on them"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hardware", "mode", "tp", "count"),
+    [
+        ("gfx942-mi300x", "cpx/nps4", 1, 1),
+        ("gfx942-mi300x", "cpx/nps4", 8, 8),
+        ("gfx942-mi300x-cpx-nps4 x2", "", 2, 2),
+        ("gfx942-mi300x x2", "", 2, 2),
+    ],
+)
+def test_engine_gets_a_partition_for_each_rank(
+    tmp_path: Path, hardware: str, mode: str, tp: int, count: int
+) -> None:
+    """Where the matrix divides whole cards, others find room beside it."""
+    path = on_mi300x(tmp_path, hardware, mode=mode, tp=tp)
+
+    assert select([path], CPX_NPS4).placed[0].lease_count == count
+
+
+def test_mode_that_does_not_exist_is_never_placed(tmp_path: Path) -> None:
+    """The reason lists those there are."""
+    (placed,) = select([on_mi300x(tmp_path, "gfx942-mi300x", mode="xxx")], CPX_NPS4).placed
+
+    assert placed.devices == ()
+    assert placed.why_not.startswith("gfx942-mi300x: no partition mode 'xxx'; allowed: spx/")

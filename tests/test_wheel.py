@@ -14,10 +14,13 @@ ROOT = Path(__file__).resolve().parents[1]
 NEEDED = {
     "hwval/py.typed",
     "hwval/diagnosis/rules/causes.yaml",
+    "hwval/quality/passage.txt",
     "hwval/synthetic/text.txt",
     "hwval/data/matrices/smoke.yaml",
     "hwval/data/matrices/ledger.yaml",
     "hwval/data/matrices/matrix.schema.json",
+    "hwval/data/matrices/mi300x-release.yaml",
+    "hwval/data/matrices/catalogue/engine_flags.yaml",
     "hwval/data/matrices/catalogue/hardware.yaml",
     "hwval/data/matrices/catalogue/images.yaml",
     "hwval/data/matrices/catalogue/models.yaml",

@@ -7,6 +7,7 @@ four have in common.
 from __future__ import annotations
 
 import concurrent.futures
+import math
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -28,6 +29,11 @@ __all__ = ["Answer", "Generation", "HangUp"]
 
 _PROMPT: Final = "The first thing that a new engine should be asked is"
 _UNICODE_PROMPT: Final = "Grüße, 世界! 안녕하세요, नमस्ते, مرحبا, 👩‍🚀🇳🇵 e\u0301 \u202eabc\u202c ½ ℵ₀"
+# Fields of a request that are vLLM's own: the client takes them apart from those of the API.
+_EXTENSIONS: Final = frozenset({"ignore_eos", "prompt_logprobs"})
+_ALTERNATIVES: Final = 5
+# Prompt and tokens of requests that keep a batch busy; their lengths differ, so that it changes.
+_TRAFFIC: Final = tuple((f" {n} more" * (8 + 3 * n), 8 + 4 * n) for n in range(12))
 # Of these at least one is a single token in the tokenizers of the model families we know.
 _FILLERS: Final = (" a", " ba", " the")
 _POLL_S: Final = 0.05
@@ -44,6 +50,9 @@ class Answer:
         output_tokens: As the server counts them; 0 where it does not say.
         role: Role of a chat answer, empty for completions.
         logprobs: Log probability of each output token, empty unless asked for.
+        tokens: Text of each output token, empty unless asked for with their log probabilities.
+        alternatives: Of each output token the likeliest ones in its place, itself among them if it
+            is one: text -> log probability.
         pieces: Number of streamed pieces with text, 0 for a whole answer.
     """
 
@@ -53,6 +62,8 @@ class Answer:
     output_tokens: int = 0
     role: str = ""
     logprobs: tuple[float, ...] = ()
+    tokens: tuple[str, ...] = ()
+    alternatives: tuple[Mapping[str, float], ...] = ()
     pieces: int = 0
 
 
@@ -115,6 +126,16 @@ class Generation:
             raise ResponseError("the server does not tell its context length (max_model_len)")
         return self._context_tokens
 
+    def fitting(self, text: str) -> str:
+        """Return ``text``, or what of it fits into the context whatever the tokenizer.
+
+        No tokenizer of a known family makes more tokens than there are bytes.
+        """
+        if self._context_tokens is None:
+            return text
+        room_bytes = max(self._context_tokens - 64, 1)
+        return text.encode()[:room_bytes].decode("utf-8", "ignore")
+
     @property
     def longest_output_tokens(self) -> int:
         """Output that a request may ask for beside a short prompt."""
@@ -125,14 +146,42 @@ class Generation:
         answer = self._client.completions.create(**self._request(wishes), prompt=prompt)
         choice = answer.choices[0]
         usage = answer.usage
-        logprobs = choice.logprobs.token_logprobs if choice.logprobs else None
+        told = choice.logprobs
         return Answer(
             text=choice.text,
             finish_reason=choice.finish_reason,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             output_tokens=usage.completion_tokens if usage else 0,
-            logprobs=tuple(logprob for logprob in logprobs or () if logprob is not None),
+            logprobs=_numbers(told.token_logprobs or ()) if told else (),
+            tokens=tuple(told.tokens or ()) if told else (),
+            alternatives=tuple(top or {} for top in told.top_logprobs or ()) if told else (),
         )
+
+    def speak(self, prompt: str, *, tokens: int) -> Answer:
+        """Ask for ``tokens`` greedy tokens, with their alternatives, past any natural end."""
+        return self.complete(prompt, max_tokens=tokens, ignore_eos=True, logprobs=_ALTERNATIVES)
+
+    def score(self, text: str) -> tuple[float, ...] | None:
+        """Return the log probability of each token of ``text`` but the first, as the engine reads.
+
+        A value that is no number comes back as NaN. vLLM tells them by ``prompt_logprobs``, other
+        servers by ``echo``, as completions of the OpenAI API did; None for one that does neither.
+        """
+        wishes = self._request({"max_tokens": 1, "prompt_logprobs": 0})
+        choice = self._client.completions.create(**wishes, prompt=text).choices[0]
+        steps = (choice.model_extra or {}).get("prompt_logprobs")
+        if isinstance(steps, list):
+            return _numbers(_logprob_of(step) for step in steps[1:])
+        return self._score_by_echo(text)
+
+    def _score_by_echo(self, text: str) -> tuple[float, ...] | None:
+        wishes = self._request({"max_tokens": 1, "logprobs": 1, "echo": True})
+        answer = self._client.completions.create(**wishes, prompt=text)
+        told = answer.choices[0].logprobs
+        count = answer.usage.prompt_tokens if answer.usage else 0
+        if told is None or told.token_logprobs is None or len(told.token_logprobs) <= count:
+            return None
+        return _numbers(told.token_logprobs[1:count])
 
     def chat(self, prompt: str = _PROMPT, **wishes: Any) -> Answer:
         """Ask for a chat answer and wait for the whole of it."""
@@ -174,6 +223,29 @@ class Generation:
         """Ask for several completions at the same time; answers come in the order of prompts."""
         with concurrent.futures.ThreadPoolExecutor(len(prompts)) as pool:
             return list(pool.map(lambda prompt: self.complete(prompt, **wishes), prompts))
+
+    def speak_together(
+        self, prompts: Sequence[str], *, tokens: int, amid_traffic: bool = False
+    ) -> list[Answer]:
+        """Like `speak` for all prompts at once; answers come in the order of prompts.
+
+        Args:
+            prompts: At least one.
+            tokens: Of each answer.
+            amid_traffic: Whether requests of other lengths, whose answers are thrown away, join
+                and leave the batch meanwhile.
+        """
+        traffic = _TRAFFIC if amid_traffic else ()
+
+        def disturb(text: str, output_tokens: int) -> None:
+            self.complete(text, max_tokens=output_tokens, ignore_eos=True)
+
+        with concurrent.futures.ThreadPoolExecutor(len(prompts) + len(traffic)) as pool:
+            noise = [pool.submit(disturb, *request) for request in traffic]
+            answers = list(pool.map(lambda prompt: self.speak(prompt, tokens=tokens), prompts))
+            for request in noise:
+                request.result()
+        return answers
 
     def prompts(self, count: int) -> list[str]:
         """Return ``count`` prompts that differ from their first word on."""
@@ -268,8 +340,20 @@ class Generation:
 
     def _request(self, wishes: Mapping[str, Any]) -> dict[str, Any]:
         wishes = {"temperature": 0.0, "max_tokens": self.output_tokens, **wishes}
-        body = {"ignore_eos": wishes.pop("ignore_eos")} if "ignore_eos" in wishes else None
-        return {"model": self._model, "extra_body": body, **wishes}
+        body = {name: wishes.pop(name) for name in _EXTENSIONS & wishes.keys()}
+        return {"model": self._model, "extra_body": body or None, **wishes}
+
+
+def _numbers(values: Iterable[float | None]) -> tuple[float, ...]:
+    """Return log probabilities; JSON has no NaN, so some servers write null for it."""
+    return tuple(math.nan if value is None else value for value in values)
+
+
+def _logprob_of(step: Any) -> float | None:
+    """Return the log probability of the token that stands in the prompt, which vLLM puts first."""
+    token = next(iter(step.values())) if step else {}
+    logprob: float | None = token.get("logprob")
+    return logprob
 
 
 def _joined(pieces: Iterable[tuple[str | None, str | None]]) -> Answer:

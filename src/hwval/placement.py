@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from hwval.catalogue import Catalogue
 from hwval.catalogue import EngineKind
+from hwval.catalogue import HardwareFacts
 from hwval.catalogue import ImageFacts
 from hwval.catalogue import Vendor
 from hwval.catalogue import load_catalogue
@@ -20,7 +21,10 @@ from hwval.cell import slug
 from hwval.client import list_models
 from hwval.engine.external import ExternalEngine
 from hwval.errors import HwvalError
+from hwval.errors import MatrixError
 from hwval.errors import SelectionError
+from hwval.errors import UsageError
+from hwval.forecast import FIGURES_DOUBT
 from hwval.forecast import Forecast
 from hwval.forecast import Forecaster
 from hwval.host import Device
@@ -37,8 +41,21 @@ from hwval.matrix import reimage
 from hwval.matrix import select_cells
 from hwval.matrix import to_docker
 from hwval.matrix import to_venv
+from hwval.matrix import wanted_partners
+from hwval.performance.ceilings import Roofline
+from hwval.performance.floors import impossible_promises
+from hwval.planning.partition import parse_partition
+from hwval.threshold import find_partner
 
-__all__ = ["EXTERNAL_KEY_VARIABLE", "PlacedCell", "Selection", "external_selection", "select"]
+__all__ = [
+    "EXTERNAL_KEY_VARIABLE",
+    "PlacedCell",
+    "Selection",
+    "external_selection",
+    "lease_count",
+    "select",
+    "wanted_mode",
+]
 
 EXTERNAL_KEY_VARIABLE = "HWVAL_ENGINE_API_KEY"
 """Environment variable with the key of a server that already runs."""
@@ -72,6 +89,23 @@ class PlacedCell:
     def cell(self) -> Cell:
         """The cell itself."""
         return self.entry.cell
+
+    @property
+    def lease_count(self) -> int:
+        """How many devices its engine gets."""
+        return lease_count(self.cell)
+
+    @property
+    def roofline(self) -> Roofline | None:
+        """How fast it is at most; None where that is not known."""
+        if self.forecast is None or self.forecast.plan.ceiling is None:
+            return None
+        return Roofline(
+            self.forecast.plan.ceiling,
+            self.forecast.plan.memory,
+            self.cell.tensor_parallel_size,
+            self.forecast.is_speculative,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +192,8 @@ def select(
         ledger=ledger,
     )
     _check_engine(selection.placed, engine)
+    _check_promises(selection.placed)
+    _check_partners(entries)
     return selection
 
 
@@ -195,13 +231,28 @@ def external_selection(
     return replace(selection, placed=(replace(placed, image=image),))
 
 
+def lease_count(cell: Cell) -> int:
+    """Return how many devices the engine of a cell gets.
+
+    Where the matrix names the mode of whole cards, the engine gets as many of their partitions as
+    it has ranks, so that others find room beside it; else as many devices as the matrix says.
+    """
+    if not cell.partition_mode:
+        return cell.device_count
+    ranks = cell.tensor_parallel_size
+    for axis in ("pipeline-parallel-size", "data-parallel-size"):
+        given = cell.arg(axis)
+        ranks *= given if isinstance(given, int) and given > 0 else 1
+    return max(ranks, 1)
+
+
 def _place_all(entries: Iterable[MatrixEntry], host: Host) -> tuple[PlacedCell, ...]:
-    known: dict[tuple[str, int], tuple[Vendor, tuple[Device, ...], str]] = {}
+    known: dict[tuple[str, int, str], tuple[Vendor, tuple[Device, ...], str]] = {}
     images: dict[str, ImageFacts] = {}
     placed = []
     for entry in entries:
         cell = entry.cell
-        wanted = (cell.hardware, cell.device_count)
+        wanted = (cell.hardware, lease_count(cell), cell.partition_mode)
         if wanted not in known:
             known[wanted] = _place_hardware(entry.catalogue, *wanted, host)
         if cell.image not in images:
@@ -233,19 +284,52 @@ def _plan_all(
 
 
 def _place_hardware(
-    catalogue: Catalogue, hardware: str, count: int, host: Host
+    catalogue: Catalogue, hardware: str, count: int, mode: str, host: Host
 ) -> tuple[Vendor, tuple[Device, ...], str]:
     facts = catalogue.hardware(hardware)
+    try:
+        sizes = _memory_sizes(facts, mode)
+    except UsageError as error:  # the planner calls such a cell impossible, in its own words
+        return facts.vendor, (), f"{hardware}: {error}"
     found = place(
         host,
         vendor=facts.vendor,
         architecture=facts.architecture,
-        memory_bytes=facts.memory_bytes,
+        memory_bytes=sizes,
         count=count,
+        partition_mode=wanted_mode(facts, mode),
     )
     if isinstance(found, str):
         return facts.vendor, (), f"{hardware} {found}"
     return facts.vendor, found, ""
+
+
+def wanted_mode(facts: HardwareFacts, mode: str) -> str:
+    """Return the partition mode that devices must be in.
+
+    Args:
+        facts: The hardware, whole or a partition of it.
+        mode: What the matrix asks for; empty leaves cards that can be divided whole.
+    """
+    if mode and "/" not in mode:
+        mode = f"{mode}/nps1"  # as the planner takes it
+    return mode.lower() or facts.partition_mode.lower() or ("spx" if facts.dies else "")
+
+
+def _memory_sizes(facts: HardwareFacts, mode: str) -> tuple[int, ...]:
+    """Return what drivers may tell of the memory of one device, the nominal size first.
+
+    A partition is told its share of its memory domain, or by some releases the whole of it.
+    """
+    if facts.memory_bytes is None:
+        return ()
+    whole = facts.memory_bytes
+    if not mode and facts.partition_mode:
+        partition = parse_partition(facts.partition_mode)
+        whole *= partition.instances
+    else:
+        partition = parse_partition(mode, dies=facts.dies or 8)
+    return tuple(dict.fromkeys((int(partition.share(whole)), int(partition.domain(whole)))))
 
 
 def _check_engine(placed: Iterable[PlacedCell], engine: str) -> None:
@@ -255,6 +339,29 @@ def _check_engine(placed: Iterable[PlacedCell], engine: str) -> None:
                 f"--engine {engine}: {cell.cell.image} of cell {cell.cell} runs by "
                 f"{cell.image.engine} and has no equivalent; name one with --image"
             )
+
+
+def _check_promises(placed: Iterable[PlacedCell]) -> None:
+    """Refuse promises that physics forbids: no engine could keep them, and none is started."""
+    for cell in placed:
+        section, roofline = cell.entry.promises.performance, cell.roofline
+        if not section.is_asked or roofline is None:
+            continue
+        is_sure = not cell.entry.catalogue.hardware(cell.cell.hardware).uncertain
+        doubt = 1.0 if is_sure else FIGURES_DOUBT
+        for problem in impossible_promises(section, roofline, doubt=doubt):
+            raise MatrixError(f"{cell.entry.source}: cell {cell.cell.id}: {problem}")
+
+
+def _check_partners(entries: Iterable[MatrixEntry]) -> None:
+    """Refuse promises that hold a cell against another one that no matrix has."""
+    ids: dict[str, None] | None = None
+    for entry in entries:
+        for name in wanted_partners(entry):
+            ids = ids or dict.fromkeys(each.cell.id for each in entries)
+            found, why = find_partner(entry.cell.id, name, ids)
+            if found is None:
+                raise MatrixError(f"{entry.source}: cell {entry.cell.id}: {why}")
 
 
 def _cell_of_server(url: str, engine: ExternalEngine) -> PlacedCell:

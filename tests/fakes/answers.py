@@ -46,7 +46,7 @@ def plan_answer(
     chat: bool,
     max_model_len: int,
     scenario: Scenario,
-    stored: Mapping[str, str],
+    stored: Mapping[str, text.Stored],
 ) -> Answer:
     """Decide the whole answer to one prompt.
 
@@ -56,7 +56,7 @@ def plan_answer(
         chat: whether this is a chat; its answer may fill the context.
         max_model_len: context length, tokens.
         scenario: which faults the text has.
-        stored: texts by sha256 of the prompt.
+        stored: answers by sha256 of the prompt.
 
     Raises:
         ApiError: a parameter is out of range or the prompt is beyond the context.
@@ -65,13 +65,15 @@ def plan_answer(
     counted = min(len(ids), max_model_len + 1) if prompt.is_text else len(ids)
     echo_only = bool(body.get("echo")) and body.get("max_tokens") == 0
     limit = 1 if echo_only else _output_limit(body, counted, max_model_len, scenario, chat=chat)
-    answer_text = stored.get(hashlib.sha256(prompt_text.encode("utf-8", "replace")).hexdigest())
-    if answer_text is not None:
-        output = text.encode(answer_text)
+    found = stored.get(hashlib.sha256(prompt_text.encode("utf-8", "replace")).hexdigest())
+    parts = None if found is None or scenario.garbage else found.parts()
+    if found is not None:
+        output = text.encode(found.text) if parts is None else [0] * len(parts)
     else:
         endless = bool(body.get("ignore_eos"))
         output = text.generate(ids, _seed(body, scenario), limit, endless=endless)
-    output, pieces = _spoil(output[:limit], scenario)
+    output = output[:limit]
+    output, pieces = _spoil(output, scenario) if parts is None else (output, parts[:limit])
     finish = "length" if len(output) == limit else "stop"
     output, pieces, stop = _apply_stop(output, pieces, _stop_strings(body, scenario))
     return Answer(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import bisect
 import dataclasses
+import time
 from collections import Counter
 from collections import deque
 from dataclasses import dataclass
@@ -63,6 +64,7 @@ class Metrics:
     generation_tokens: int = 0
     finished: Counter[str] = field(default_factory=Counter)
     times: deque[RequestTimes] = field(default_factory=lambda: deque(maxlen=TIMES_KEPT))
+    started_at_s: float = field(default_factory=time.time)
 
     def dump_times(self) -> list[dict[str, Any]]:
         """Return the times of the requests kept, oldest first."""
@@ -86,6 +88,8 @@ class Metrics:
             *self._ttft_histogram(),
             "# TYPE vllm:cache_config_info gauge",
             self._cache_config(),
+            "# TYPE process_start_time_seconds gauge",
+            f"process_start_time_seconds {self.started_at_s}",
         ]
         return "\n".join(lines) + "\n"
 

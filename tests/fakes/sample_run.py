@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hwval.cell import slug
+from hwval.performance.measurement import Measurement
+from hwval.performance.measurement import Point
+from hwval.performance.measurement import Round
 from hwval.result import CellRecord
 from hwval.result import EndRecord
 from hwval.result import EngineRecord
 from hwval.result import Run
 from hwval.result import RunRecord
 from hwval.result import VerdictRecord
+from hwval.threshold import Check
+from hwval.threshold import Limit
+from hwval.threshold import judge
 from hwval.verdict import Outcome
 
-__all__ = ["HOSTILE", "QUESTIONS", "all_outcomes", "large_run", "make_cell", "make_run"]
+__all__ = [
+    "HOSTILE",
+    "QUESTIONS",
+    "all_outcomes",
+    "large_run",
+    "make_cell",
+    "make_measurement",
+    "make_run",
+    "measured_run",
+]
 
 HOSTILE = (
     "<script>alert(1)</script><img src=x onerror=alert(2)>\x1b[31m\x00\u202egnp\ud800"
@@ -176,8 +193,12 @@ def all_outcomes(folder: Path, *, complete: bool = True) -> Run:
     return make_run(folder, cells, engines, verdicts, complete=complete, warnings=warnings)
 
 
-def large_run(folder: Path, count: int) -> Run:
-    """Return a run of ``count`` cells: seven of eight passed, one of sixteen failed to load."""
+def large_run(folder: Path, count: int, *, curves: int = 0) -> Run:
+    """Return a run of ``count`` cells: seven of eight passed, one of sixteen failed to load.
+
+    With ``curves`` > 0 each cell that passed has a promise of speed, and so many have a curve too,
+    whose files are written.
+    """
     cells, engines, verdicts = [], [], []
     for number in range(count):
         hardware = f"gfx942-mi300x x{1 + number // 1000}"
@@ -202,4 +223,154 @@ def large_run(folder: Path, count: int) -> Run:
             verdicts += blocked
         else:
             verdicts += passing(cell)[: -1 if kind == 7 else None]
+            if curves:
+                verdicts.append(_decode(cell, number))
+            if number < curves:
+                verdicts.append(_sweep(folder, cell, 60 + number % 9))
     return make_run(folder, cells, engines, verdicts)
+
+
+def make_measurement(
+    cell: CellRecord,
+    question: str = "performance/concurrency_sweep",
+    *,
+    speed: float = 60.0,
+    concurrencies: Sequence[int] = (1, 2, 4, 8, 16, 32, 64),
+    invalid: Sequence[int] = (),
+) -> Measurement:
+    """Return a measurement of three rounds a point, whose numbers follow from ``speed``."""
+    points, rounds = [], []
+    for streams in concurrencies:
+        name, valid = f"concurrency {streams}", streams not in invalid
+        client = {"output_tokens_per_s": speed * streams / (1 + streams / 60)}
+        for order, latency in enumerate(("ttft", "itl", "tpot", "e2el"), 1):
+            for place, statistic in enumerate(("p50", "p90", "p99")):
+                slowness = (1 + 0.2 * place) * (1 + streams / 30)
+                client[f"{latency}_{statistic}_s"] = 0.02 * order**2 * slowness
+        why = () if valid else ("12 preemptions: the KV cache was too small",)
+        points.append(
+            Point(
+                name=name, concurrency=streams, rounds=3 * valid, client=client, valid=valid,
+                why_invalid=why,
+                ceiling={"output_tokens_per_s": 130 * streams},
+                ttft_values_s=tuple(0.03 + 0.0002 * n + (n % 7) ** 2 / 900 for n in range(300)),
+            )
+        )  # fmt: skip
+        for number, drift in enumerate((0.97, 1.0, 1.04), 1):
+            values = {key: value * drift for key, value in client.items()}
+            rounds.append(
+                Round(point=name, number=number, duration_s=4.2, requests=40, client=values,
+                      valid=valid, why_invalid=why)
+            )  # fmt: skip
+    notes = ("the device slowed itself down in 1 of 21 rounds (temperature)",)
+    return Measurement(
+        question=question, cell=cell.cell, workload={"output_tokens": 128}, rounds=tuple(rounds),
+        points=tuple(points), notes=notes,
+    )  # fmt: skip
+
+
+def measured_run(folder: Path, *, name: str = "org/model") -> Run:
+    """Return a run with answers on speed, accuracy and capabilities; its files are written."""
+    questions = (
+        "load/ready", "performance/single_stream", "performance/concurrency_sweep",
+        "accuracy/score", "accuracy/paired", "capabilities/tools", "capabilities/vision",
+    )  # fmt: skip
+    hardware = "gfx942-mi300x"
+    cells = [
+        make_cell(name, hardware=hardware, questions=questions),
+        make_cell(name, hardware=hardware, variant="fp8", questions=questions),
+        make_cell(name, hardware="sm_90-h100", questions=questions),
+    ]
+    verdicts = []
+    for number, cell in enumerate(cells):
+        verdicts += _measured_answers(folder, cell, number, cells[0])
+    return make_run(folder, cells, [make_engine(cell) for cell in cells], verdicts)
+
+
+def _measured_answers(
+    folder: Path, cell: CellRecord, number: int, first: CellRecord
+) -> list[VerdictRecord]:
+    metric, speed = "decode_tokens_per_s", (54.0, 61.0, 40.5)[number]
+    values = [speed * drift for drift in (0.98, 1.0, 1.01, 0.99, 1.02)]
+    limit = Limit.model_validate(
+        {"floor": 42.0, "good": 50.0, "excellent": 60.0, "of_ceiling": "25 %",
+         "source": "lab note 2026-05; ceiling 130", "date": "2026-05-04"}
+    )  # fmt: skip
+    checks = list(judge(metric, limit, values, ceiling=130.0))
+    if number == 1:
+        checks.append(
+            Check(
+                metric=metric, unit="times", kind="relative_to", outcome=Outcome.FAIL, value=1.13,
+                low=1.11, high=1.15, n=5, limit="at least 1.2 times *__bfloat16", limit_value=1.2,
+                partner=first.cell, text="decode_tokens_per_s is 1.13 times the other's",
+            )
+        )  # fmt: skip
+    worst = min((check.outcome for check in checks), key=_ORDER.index)
+    broken = [check.text for check in checks if check.outcome is not Outcome.PASS]
+    cause = "promise-broken" if worst is Outcome.FAIL else None
+    return [
+        make_verdict(cell, "load/ready"),
+        make_verdict(cell, "performance/single_stream", worst, "; ".join(broken), cause=cause,
+                     checks=tuple(check.to_json() for check in checks),
+                     fingerprint=cause and f"{cause}:0123456789"),
+        _sweep(folder, cell, speed, invalid=(64,) if number == 1 else ()),
+        *_accuracy_answers(cell, number, first),
+        make_verdict(cell, "capabilities/tools"),
+        make_verdict(cell, "capabilities/vision", Outcome.FAIL if number else Outcome.NOT_RUN,
+                     "status 400: the model takes no pictures", cause="request-failed" if number
+                     else "not-applicable"),
+    ]  # fmt: skip
+
+
+def _sweep(
+    folder: Path, cell: CellRecord, speed: float, invalid: Sequence[int] = ()
+) -> VerdictRecord:
+    path = f"files/{cell.cell}/performance-concurrency_sweep/performance.json"
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (folder / path).write_text(make_measurement(cell, speed=speed, invalid=invalid).to_json())
+    return make_verdict(
+        cell,
+        "performance/concurrency_sweep",
+        numbers={"knee_concurrency": 32.0},
+        files={"what was measured": path},
+    )
+
+
+def _decode(cell: CellRecord, number: int) -> VerdictRecord:
+    value = 54.0 + number % 11
+    check = Check(
+        metric="decode_tokens_per_s", unit="tokens/s", kind="floor", outcome=Outcome.PASS,
+        text=f"decode_tokens_per_s is {value:g} tokens/s: keeps floor 42 tokens/s", value=value,
+        low=value - 2, high=value + 2, n=5, limit="floor 42 tokens/s", limit_value=42.0,
+        band="good", share_of_ceiling=0.41, smallest_detectable=1.9, source="lab note 2026-05",
+    )  # fmt: skip
+    return make_verdict(cell, "performance/single_stream", checks=(check.to_json(),))
+
+
+_ORDER = (Outcome.FAIL, Outcome.INCONCLUSIVE, Outcome.PASS)
+
+
+def _accuracy_answers(cell: CellRecord, number: int, first: CellRecord) -> list[VerdictRecord]:
+    outcome = (Outcome.PASS, Outcome.FAIL, Outcome.INCONCLUSIVE)[number]
+    share, n = (0.6276, 0.55, 0.6)[number], (717, 717, 20)[number]
+    common: dict[str, Any] = {"metric": "mmlu_pro_biology_accuracy", "unit": "", "n": n}
+    score = Check(
+        **common, kind="baseline", outcome=outcome, value=share, low=share - 0.03,
+        high=share + 0.03, limit="0.627 less 0.03", limit_value=0.597, smallest_detectable=0.041,
+        source="Llama-3.1-8B-Instruct, lab note", confidence=0.9,
+        text=f"mmlu_pro_biology: {share:.4f} of {n} questions",
+    )  # fmt: skip
+    paired = Check(
+        **common, kind="relative_to", outcome=Outcome.PASS, value=-0.0014, low=-0.0112,
+        high=0.0084, limit=f"at most 0.03 less than {first.cell}", limit_value=-0.03,
+        partner=first.cell, smallest_detectable=0.012, text="12 were lost and 11 won",
+    )  # fmt: skip
+    reason = score.text if outcome is not Outcome.PASS else ""
+    cause = "promise-broken" if outcome is Outcome.FAIL else None
+    return [
+        make_verdict(cell, "accuracy/score", outcome, reason, checks=(score.to_json(),),
+                     cause=cause),
+        make_verdict(cell, "accuracy/paired", checks=(paired.to_json(),)) if number
+        else make_verdict(cell, "accuracy/paired", Outcome.NOT_RUN, "the matrix promises none",
+                          cause="not-applicable"),
+    ]  # fmt: skip

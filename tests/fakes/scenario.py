@@ -18,6 +18,26 @@ from typing import Final
 
 PHASES: Final = ("boot", "config", "engine", "weights", "compile", "kv_cache", "warmup", "serve")
 GARBAGE_KINDS: Final = ("repetition", "binary", "empty")
+SKILLS: Final = (
+    "embeddings",
+    "vision",
+    "audio-in",
+    "audio-out",
+    "tools",
+    "structured-output",
+)
+LIES: Final = (
+    "alike",
+    "batch",
+    "blind",
+    "crosstalk",
+    "flat",
+    "nan",
+    "no-call",
+    "schema",
+    "shuffled",
+    "silent",
+)
 
 
 class ScenarioError(ValueError):
@@ -57,13 +77,20 @@ class Scenario:
         malformed_after_tokens: a stream sends a broken JSON event after that many tokens.
         garbage: one of ``GARBAGE_KINDS`` in place of text.
         answers_file: JSONL of ``{"prompt_sha256": ..., "text": ...}``; a prompt whose UTF-8 bytes
-            have that sha256 gets that text. A chat's prompt is ``text.render_chat`` of it.
+            have that sha256 gets that text. A chat's prompt is ``text.render_chat`` of it. With
+            ``output_tokens`` the text counts so many.
         usage_error_tokens: added to the completion tokens in ``usage``.
         ignore_stop: whether stop strings are not honoured.
         ignore_seed: whether equal greedy or seeded requests get different text.
         leak_slots: whether a cancelled request keeps its slot.
         context_error_status: status of the answer to a prompt beyond the context.
         drop_stream_text: whether a stream loses its last token's text.
+        skills: what it can do beside text, of ``SKILLS``; the rest it refuses or ignores.
+        lies: what is wrong with that, of ``LIES``: vectors that are all ``alike``, that depend on
+            the ``batch`` or come back ``shuffled``; answers that are ``blind`` to a picture; a
+            request that gets the answer to something else when it is not alone (``crosstalk``);
+            log probabilities that are ``flat`` or ``nan``; ``no-call`` of a tool; values outside
+            their ``schema``; a ``silent`` voice.
     """
 
     phase_s: Mapping[str, float] = field(default_factory=dict)
@@ -100,6 +127,8 @@ class Scenario:
     leak_slots: bool = False
     context_error_status: int = 400
     drop_stream_text: bool = False
+    skills: tuple[str, ...] = ()
+    lies: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("hang_at", "die_at", "oom_at"):
@@ -107,6 +136,10 @@ class Scenario:
         for phase in self.phase_s:
             _require("phase_s", phase, PHASES)
         _require("garbage", self.garbage, (None, *GARBAGE_KINDS))
+        for skill in self.skills:
+            _require("skills", skill, SKILLS)
+        for lie in self.lies:
+            _require("lies", lie, LIES)
         _require("platform", self.platform, ("cpu", "cuda"))
 
 
@@ -128,8 +161,8 @@ def parse_scenario(text: str) -> Scenario:
     known = [item.name for item in dataclasses.fields(Scenario)]
     for key in data:
         _require("scenario key", key, known)
-    if "refused_flags" in data:
-        data["refused_flags"] = tuple(data["refused_flags"])
+    for name in {"refused_flags", "skills", "lies"} & data.keys():
+        data[name] = tuple(data[name])
     return Scenario(**data)
 
 

@@ -20,11 +20,16 @@ from tests.fakes.bodies import model_list
 from tests.fakes.metrics import Metrics
 from tests.fakes.metrics import RequestTimes
 from tests.fakes.question import ApiError
+from tests.fakes.question import Prompt
 from tests.fakes.question import check_sampling
 from tests.fakes.question import logprob_count
 from tests.fakes.question import parse_body
 from tests.fakes.question import read_prompts
 from tests.fakes.scenario import Scenario
+from tests.fakes.skills import adorn
+from tests.fakes.skills import check_wishes
+from tests.fakes.skills import embed
+from tests.fakes.skills import transcribe
 from tests.fakes.startup import Command
 from tests.fakes.startup import die
 from tests.fakes.vllm_log import log
@@ -41,6 +46,8 @@ ROUTES: Final = {
     "/v1/models": "GET",
     "/v1/completions": "POST",
     "/v1/chat/completions": "POST",
+    "/v1/embeddings": "POST",
+    "/v1/audio/transcriptions": "POST",
     "/tokenize": "POST",
     "/detokenize": "POST",
     "/fake/requests": "GET",
@@ -85,7 +92,7 @@ class FakeEngine:
     async def _answer(self, connection: Connection, request: Request) -> None:
         if request.path.startswith(("/v1", "/v2")) and not self._is_authorised(request):
             await connection.send_json(401, {"error": "Unauthorized"})
-        elif request.path not in ROUTES:
+        elif request.path not in ROUTES or self._is_closed(request.path):
             await connection.send_json(404, {"detail": "Not Found"})
         elif ROUTES[request.path] != request.method:
             await connection.send_json(405, {"detail": "Method Not Allowed"})
@@ -96,6 +103,13 @@ class FakeEngine:
                 await self._answer_post(connection, request)
             except ApiError as error:
                 await connection.send_json(error.status, error.body)
+
+    def _is_closed(self, path: str) -> bool:
+        """Tell whether the model is none for a route."""
+        skills = self._scenario.skills
+        if path == "/v1/embeddings":
+            return "embeddings" not in skills
+        return path == "/v1/audio/transcriptions" and "audio-in" not in skills
 
     def _is_authorised(self, request: Request) -> bool:
         if self._command.api_key is None:
@@ -119,8 +133,15 @@ class FakeEngine:
             await connection.send_json(200, model_list(self._command))
 
     async def _answer_post(self, connection: Connection, request: Request) -> None:
+        if request.path == "/v1/audio/transcriptions":
+            await connection.send_json(200, transcribe(request.body))
+            return
         body = parse_body(request)
         self._check_model(body)
+        if request.path == "/v1/embeddings":
+            answer = embed(body, self._scenario, self._command.served_name)
+            await connection.send_json(200, answer)
+            return
         if request.path == "/tokenize":
             chat = "messages" in body
             ids = read_prompts(body, chat=chat)[0][0]
@@ -142,6 +163,7 @@ class FakeEngine:
     async def _generate(self, connection: Connection, body: dict[str, Any], *, chat: bool) -> None:
         self._play_request_faults()
         check_sampling(body)
+        check_wishes(body, self._scenario, self._command.served_name)
         answers = [
             plan_answer(
                 body,
@@ -151,7 +173,7 @@ class FakeEngine:
                 scenario=self._scenario,
                 stored=self._stored,
             )
-            for prompt in read_prompts(body, chat=chat)
+            for prompt in self._confused(read_prompts(body, chat=chat))
         ]
         reply = Reply(
             id=f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4().hex[:16]}",
@@ -169,7 +191,15 @@ class FakeEngine:
             else:
                 async for _ in self._steps(connection, answers, times):
                     pass
-                await connection.send_json(200, reply.whole(answers))
+                whole = reply.whole(answers)
+                adorn(whole, body, answers, self._scenario)
+                await connection.send_json(200, whole)
+
+    def _confused(self, prompts: list[Prompt]) -> list[Prompt]:
+        """Return what the engine takes for the prompts: others, if it mixes up a busy batch."""
+        if "crosstalk" in self._scenario.lies and self._metrics.running:
+            return [prompt._replace(ids=prompt.ids[::-1]) for prompt in prompts]
+        return prompts
 
     def _play_request_faults(self) -> None:
         self._generations += 1

@@ -12,6 +12,8 @@ import json
 import re
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from itertools import product
 from pathlib import Path
 from typing import Final
@@ -96,12 +98,35 @@ def logprob(token_id: int, position: int) -> float:
     return -(_draw(b"logprob", token_id * 65537 + position) % 2000) / 1000
 
 
-def load_answers(path: str | None) -> dict[str, str]:
-    """Read stored answers: JSONL of prompt_sha256 and text; none without a path."""
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An answer that is stored.
+
+    Attributes:
+        text: the answer.
+        output_tokens: how many tokens it shall count; None for those of this tokenizer, which
+            takes a byte each for words that it does not know.
+    """
+
+    text: str
+    output_tokens: int | None = None
+
+    def parts(self) -> list[str] | None:
+        """Cut the text into its tokens; None leaves that to this tokenizer."""
+        count = self.output_tokens
+        if count is None:
+            return None
+        size = len(self.text)
+        ends = [size * step // count for step in range(count + 1)]
+        return [self.text[start:end] for start, end in pairwise(ends)]
+
+
+def load_answers(path: str | None) -> dict[str, Stored]:
+    """Read stored answers, JSONL of prompt_sha256, text and output_tokens; none without a path."""
     if path is None:
         return {}
     rows = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
-    return {row["prompt_sha256"]: row["text"] for row in rows}
+    return {row["prompt_sha256"]: Stored(row["text"], row.get("output_tokens")) for row in rows}
 
 
 def _content(message: Mapping[str, object]) -> str:

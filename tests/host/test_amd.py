@@ -11,6 +11,11 @@ from hwval.host import Device
 from hwval.host import DeviceNode
 from hwval.host.amd import format_gfx
 from hwval.host.amd import probe_amd
+from tests.host.trees import MI300X_BYTES
+from tests.host.trees import mi300x
+from tests.host.trees import strix_halo
+from tests.host.trees import two_mi60
+from tests.host.trees import write
 
 GIB = 2**30
 
@@ -162,3 +167,87 @@ def test_memory_that_is_not_named_is_unknown(tmp_path: Path) -> None:
 def test_machine_without_the_driver_has_none(tmp_path: Path) -> None:
     """No folder, no device, no note."""
     assert probe_amd(tmp_path) == ((), "", {})
+
+
+def test_workstation_tells_power_memory_and_users(tmp_path: Path) -> None:
+    """What the doctor judges: who uses a card, whether it sleeps, how much it may draw."""
+    first, second = probe_amd(two_mi60(tmp_path)).devices
+
+    assert (first.name, first.memory_bytes, first.vram_bytes) == (
+        *("AMD Instinct MI60", 32 * GIB),
+        32 * GIB,
+    )
+    assert (first.processes, second.processes) == ((4711,), ())
+    assert (first.power_state, second.power_state) == ("active", "suspended")
+    assert (first.used_bytes, second.used_bytes) == (0, 3 * GIB)
+    assert (first.power_limit_w, first.numa_node, first.unified) == (225.0, None, False)
+    assert (first.compute_partition, first.partition_mode) == ("", "")
+
+
+@pytest.mark.parametrize("in_high_bits", [False, True])
+def test_cpx_makes_eight_devices_of_a_card(tmp_path: Path, *, in_high_bits: bool) -> None:
+    """Each with its own render node, name, and an eighth of the memory; modes are the card's."""
+    root = mi300x(tmp_path, compute="CPX", memory="NPS4", in_high_bits=in_high_bits)
+    devices = probe_amd(root).devices
+
+    assert len(devices) == len({device.id for device in devices}) == 64
+    assert len({device.nodes for device in devices}) == 64
+    assert [device.id for device in devices[:9:4]] == [
+        *("amd-0000:0c:00.0", "amd-0000:0c:00.0-4"),
+        "amd-0000:1c:00.0",
+    ]
+    assert {device.partition_mode for device in devices} == {"cpx/nps4"}
+    assert {device.memory_bytes for device in devices} == {MI300X_BYTES // 8}
+    assert {device.name for device in devices} == {"AMD Instinct MI300X OAM"}
+    assert devices[-1].nodes[0].path == "/dev/dri/renderD191"
+    assert len({device.pci_address for device in devices}) == 8
+
+
+def test_spx_leaves_cards_whole(tmp_path: Path) -> None:
+    """Eight devices with all of their memory."""
+    devices = probe_amd(mi300x(tmp_path, compute="SPX", memory="NPS1")).devices
+
+    assert [device.memory_bytes for device in devices] == [MI300X_BYTES] * 8
+    assert {device.partition_mode for device in devices} == {"spx/nps1"}
+    assert [device.numa_node for device in devices] == [0, 0, 0, 0, 1, 1, 1, 1]
+
+
+def test_function_of_a_virtual_card_is_its_own(tmp_path: Path) -> None:
+    """Where the kernel has a device of that number, it is no partition."""
+    for number in (1, 2):
+        write_card(tmp_path, number, minor=127 + number, version=90402, location_id=0x300 + number)
+        write(tmp_path, {f"sys/bus/pci/devices/0000:03:00.{number}/vendor": "0x1002\n"})
+
+    assert [device.id for device in probe_amd(tmp_path).devices] == [
+        *("amd-0000:03:00.1", "amd-0000:03:00.2"),
+    ]
+
+
+def test_integrated_gpu_has_what_it_is_given_of_main_memory(tmp_path: Path) -> None:
+    """Its carve-out is 512 MiB; engines may use the 110 GiB of GTT."""
+    facts = probe_amd(strix_halo(tmp_path))
+    (device,) = facts.devices
+
+    assert (device.architecture, device.unified) == ("gfx1151", True)
+    assert (device.memory_bytes, device.vram_bytes, device.gtt_bytes) == (
+        *(110 * GIB, GIB // 2),
+        110 * GIB,
+    )
+    assert facts.notes == {}
+
+
+def test_old_kernel_tells_of_the_carve_out_alone(tmp_path: Path) -> None:
+    """The device still has what it is given; the note says what programs see."""
+    facts = probe_amd(strix_halo(tmp_path, told_bytes=GIB // 2))
+
+    assert facts.devices[0].memory_bytes == 110 * GIB
+    assert facts.notes["amd-0000:c5:00.0"].startswith(
+        "its driver tells programs of 512 MiB only, the carve-out"
+    )
+
+
+def test_driver_without_its_compute_part_leaves_a_note(tmp_path: Path) -> None:
+    """A graphics driver without kfd would look like a machine without a card."""
+    root = write(tmp_path, {"sys/module/amdgpu/version": "6.10.5\n"})
+
+    assert "kfd" in probe_amd(root).notes["amd devices"]

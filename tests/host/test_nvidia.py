@@ -52,9 +52,17 @@ def make_nvml(**changes: object) -> SimpleNamespace:
         "nvmlDeviceGetCudaComputeCapability": lambda _: (9, 0),
         "nvmlDeviceGetUUID": lambda _: UUID,
         "nvmlDeviceGetName": lambda _: "NVIDIA H200",
-        "nvmlDeviceGetMemoryInfo": lambda _: SimpleNamespace(total=139 * GIB),
+        "nvmlDeviceGetMemoryInfo": lambda _: SimpleNamespace(total=139 * GIB, used=GIB),
         "nvmlDeviceGetPciInfo": lambda _: SimpleNamespace(busId="00000000:4E:00.0"),
         "nvmlDeviceGetMinorNumber": lambda _: 250,
+        "nvmlSystemGetCudaDriverVersion_v2": lambda: 12080,
+        "nvmlDeviceGetMigMode": lambda _: [0, 0],
+        "nvmlDeviceGetEnforcedPowerLimit": lambda _: 700_000,
+        "nvmlDeviceGetPersistenceMode": lambda _: 1,
+        "nvmlDeviceGetComputeRunningProcesses": lambda _: [
+            SimpleNamespace(pid=4711),
+            SimpleNamespace(pid=17),
+        ],
     }
     return SimpleNamespace(**(functions | changes))
 
@@ -81,7 +89,7 @@ def test_saved_files_give_name_and_identity(tmp_path: Path) -> None:
 
 def test_machine_without_the_driver_has_none(tmp_path: Path) -> None:
     """NVML is not asked then: it would only say that it cannot be loaded."""
-    assert probe_nvidia(tmp_path) == ((), "", {})
+    assert probe_nvidia(tmp_path) == NvidiaFacts((), "", {})
 
 
 @pytest.fixture
@@ -109,8 +117,14 @@ def test_nvml_gives_architecture_and_memory(monkeypatch: pytest.MonkeyPatch) -> 
             memory_bytes=139 * GIB,
             uuid=UUID,
             pci_address="0000:4e:00.0",
+            vram_bytes=139 * GIB,
+            used_bytes=GIB,
+            power_limit_w=700.0,
+            persistence=True,
+            processes=(17, 4711),
         ),
     )
+    assert facts.cuda == "12.8"
 
 
 @pytest.mark.usefixtures("driver_here")
@@ -138,3 +152,60 @@ def test_missing_nvml_leaves_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
     assert probe_nvidia(Path("/")).notes == {
         "nvidia": "nvidia-ml-py is not installed: architecture and memory are unknown"
     }
+
+
+@pytest.mark.usefixtures("driver_here")
+def test_instances_of_mig_stand_in_place_of_their_card(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has an identity and memory of its own; places without an instance are passed over."""
+
+    def find_instance(_: object, number: int) -> str:
+        if number == 1:
+            raise LookupError("Not Found")
+        return f"MIG-{number}"
+
+    nvml = make_nvml(
+        nvmlDeviceGetMigMode=lambda _: [1, 1],
+        nvmlDeviceGetMaxMigDeviceCount=lambda _: 3,
+        nvmlDeviceGetMigDeviceHandleByIndex=find_instance,
+        nvmlDeviceGetUUID=lambda handle: handle if isinstance(handle, str) else UUID,
+        nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(
+            total=(18 if isinstance(handle, str) else 139) * GIB, used=0
+        ),
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+
+    devices = probe_nvidia(Path("/")).devices
+
+    assert [(device.id, device.index) for device in devices] == [("MIG-0", 0), ("MIG-2", 1)]
+    assert {device.memory_bytes for device in devices} == {18 * GIB}
+    assert {(device.architecture, device.compute_partition) for device in devices} == {
+        ("sm_90", "MIG")
+    }
+
+
+@pytest.mark.usefixtures("driver_here")
+def test_questions_that_a_card_does_not_know_stay_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A consumer card has no MIG, an old driver no power limit; the rest is known all the same."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("Not Supported")
+
+    nvml = make_nvml(
+        nvmlDeviceGetMigMode=fail,
+        nvmlDeviceGetEnforcedPowerLimit=fail,
+        nvmlDeviceGetPersistenceMode=fail,
+        nvmlDeviceGetComputeRunningProcesses=fail,
+        nvmlSystemGetCudaDriverVersion_v2=fail,
+        nvmlDeviceGetMemoryInfo=lambda _: SimpleNamespace(total=12 * GIB, used=0),
+        nvmlDeviceGetCudaComputeCapability=lambda _: (8, 6),
+        nvmlDeviceGetName=lambda _: "NVIDIA GeForce RTX 3060",
+    )
+    monkeypatch.setitem(sys.modules, "pynvml", nvml)
+    facts = probe_nvidia(Path("/"))
+    (device,) = facts.devices
+
+    assert (device.architecture, device.memory_bytes) == ("sm_86", 12 * GIB)
+    assert (device.power_limit_w, device.persistence, device.processes, facts.cuda) == (
+        *(None, None, ()),
+        "",
+    )

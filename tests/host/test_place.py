@@ -8,7 +8,9 @@ import pytest
 
 from hwval.host import Device
 from hwval.host import Host
+from hwval.host import fits_mode
 from hwval.host import place
+from hwval.host import set_mode_remedy
 
 GIB = 2**30
 PLAIN = Host("lab", "6.8", "x86_64", "3.12", "EPYC", (), (0, 1), 64 * GIB)
@@ -92,3 +94,67 @@ def test_reason_says_what_is_needed_and_what_is_there(
 ) -> None:
     """One line for the table of cells that this host cannot run."""
     assert place(host, vendor=vendor, architecture=architecture, count=count) == reason
+
+
+PARTITION = Device(
+    "amd-p", "rocm", "gfx942", memory_bytes=24 * GIB, compute_partition="CPX",
+    memory_partition="NPS4",
+)  # fmt: skip
+WHOLE = dataclasses.replace(
+    PARTITION, memory_bytes=192 * GIB, compute_partition="SPX", memory_partition="NPS1"
+)
+
+
+def test_mode_decides_before_memory() -> None:
+    """Devices in another mode are not the wanted hardware; the reason says how to change that."""
+    found = place(
+        host_with(PARTITION),
+        vendor="rocm",
+        architecture="gfx942",
+        memory_bytes=192 * GIB,
+        partition_mode="spx",
+    )
+
+    assert found == (
+        "needs 1 device of gfx942 with 192 GiB in SPX, this host has none (1 x gfx942 with "
+        "24.0 GiB); its devices are in CPX/NPS4: set it by `sudo amd-smi set "
+        "--compute-partition SPX`, with nothing running on them"
+    )
+
+
+def test_sizes_that_drivers_differ_in_all_count() -> None:
+    """A partition is told its share, or the whole of its memory domain."""
+    larger = dataclasses.replace(PARTITION, id="amd-q", memory_bytes=48 * GIB)
+    found = place(
+        host_with(PARTITION, larger, WHOLE),
+        vendor="rocm",
+        architecture="gfx942",
+        memory_bytes=(24 * GIB, 48 * GIB),
+        partition_mode="cpx/nps4",
+    )
+
+    assert found == (PARTITION, larger)
+
+
+@pytest.mark.parametrize(
+    ("mode", "device", "fits"),
+    [
+        ("", PARTITION, True),
+        ("cpx", PARTITION, True),
+        ("CPX/NPS4", PARTITION, True),
+        ("cpx/nps1", PARTITION, False),
+        ("spx", PARTITION, False),
+        ("spx", WHOLE, True),
+        ("cpx/nps4", MI60[0], True),  # its driver tells no mode: memory decides
+    ],
+)
+def test_mode_is_compared_as_far_as_it_is_told(mode: str, device: Device, *, fits: bool) -> None:
+    """An older probe knows no modes; what it does not tell cannot speak against it."""
+    assert fits_mode(device, mode) is fits
+
+
+def test_memory_mode_is_set_before_the_compute_mode() -> None:
+    """It reloads the driver, and decides which compute modes there are."""
+    remedy = set_mode_remedy("cpx/nps4")
+
+    assert remedy.index("--memory-partition NPS4") < remedy.index("--compute-partition CPX")

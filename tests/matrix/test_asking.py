@@ -74,3 +74,23 @@ def test_of_an_unknown_model_text_is_offered() -> None:
     }
     assert offered_capabilities(CATALOGUE, "text:1", "any") == {Capability.CHAT}
     assert offered_capabilities(CATALOGUE, "all:1", "eye") == set(SEES)
+
+
+def test_of_a_model_that_no_catalogue_holds_text_is_offered() -> None:
+    """A server that already runs calls its model as it likes."""
+    assert offered_capabilities(CATALOGUE, "all:1", "my-model") == {
+        Capability.CHAT,
+        Capability.COMPLETIONS,
+    }
+
+
+def test_the_matrix_adds_and_removes_capabilities() -> None:
+    """What it adds is asked for, though the catalogue knows nothing of it."""
+    asked = entry(Deciding())
+    section = asked.promises.capabilities.model_copy(
+        update={"add": (Capability.TOOLS,), "remove": (Capability.VISION,)}
+    )
+    changed = asked.promises.model_copy(update={"capabilities": section})
+
+    assert is_asked(replace(asked, promises=changed), "performance/tools")
+    assert not is_asked(replace(asked, promises=changed), "performance/vision")

@@ -12,6 +12,7 @@ import typer
 
 from hwval import __version__
 from hwval.cli import cells
+from hwval.cli import compare
 from hwval.cli import diagnose
 from hwval.cli import host
 from hwval.cli import load
@@ -29,11 +30,13 @@ app = typer.Typer(
 )
 for _command in (
     host.probe,
+    host.doctor,
     cells.plan,
     cells.show,
     diagnose.diagnose,
     load.load,
     runs.report,
+    compare.compare,
     runs.reap,
 ):
     app.command()(_command)

@@ -79,11 +79,12 @@ def show(
     docker: Annotated[
         bool, typer.Option("--docker", help="Print the `docker run` line that reproduces it.")
     ] = False,
+    host: HostFile = None,
 ) -> None:
     """Print one cell in full."""
     from hwval.matrix import select_cells
 
-    placed = _select(matrix, None).placed
+    placed = _select(matrix, host).placed
     chosen = select_cells([candidate.entry for candidate in placed], [cell])
     if len(chosen) != 1:
         raise SelectionError(f"{cell!r} names {len(chosen)} cells; name one")

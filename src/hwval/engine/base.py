@@ -7,12 +7,14 @@ a test can stand in for it in a few lines.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
 from typing import Protocol
+from typing import runtime_checkable
 
-__all__ = ["Autopsy", "Endpoint", "Engine", "EngineState"]
+__all__ = ["Autopsy", "Completed", "Endpoint", "Engine", "EngineState", "Workbench"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +105,42 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Stop and remove it, also after a half start; a second call does nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """A command that ran beside an engine and ended.
+
+    Attributes:
+        exit_code: Its exit status; 124 if its time was up.
+        output: What it printed, both streams; without secrets.
+    """
+
+    exit_code: int
+    output: str
+
+
+@runtime_checkable
+class Workbench(Protocol):
+    """What an engine offers whose container or environment other commands can run in too."""
+
+    @property
+    def beside_url(self) -> str:
+        """The engine's address for a program that runs beside it, without ``/v1``."""
+
+    @property
+    def model_argument(self) -> str:
+        """What the engine loads, as a program beside it finds it: a path or a Hub name."""
+
+    def run_beside(self, command: Sequence[str], timeout_s: float) -> Completed:
+        """Run a command in the engine's container or environment and wait for its end.
+
+        ``OPENAI_API_KEY`` holds the engine's key; ``vllm`` is the engine's own.
+
+        Args:
+            command: The words of the command; no shell reads them.
+            timeout_s: Longest time, whole seconds > 0.
+
+        Raises:
+            LabError: It could not be started.
+        """

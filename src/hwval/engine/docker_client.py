@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
@@ -21,6 +22,7 @@ from typing import cast
 
 from hwval.engine.docker_errors import daemon_errors
 from hwval.engine.pull import follow_pull
+from hwval.host import Docker
 
 if TYPE_CHECKING:
     from docker.types.daemon import CancellableStream
@@ -72,6 +74,30 @@ class Daemon:
     def is_local(self) -> bool:
         """Whether the daemon runs on this host, as far as its address tells."""
         return self.address.startswith(("unix:", "http+unix:"))
+
+    def describe(self) -> Docker:
+        """Return what the daemon says of itself and of the images it has.
+
+        Source: Docker Engine API, ``/info``, ``/version`` and ``/images/json``; fields that an
+        older daemon or Podman does not tell stay empty.
+        """
+        with daemon_errors("ask Docker about itself", address=self.address):
+            info = self._api.info()
+            version = self._api.version()
+            images = cast("list[dict[str, Any]]", self._api.images())
+        tags = {tag for image in images for tag in image.get("RepoTags") or ()}
+        return Docker(
+            address=self.address,
+            version=str(version.get("Version") or ""),
+            api_version=str(version.get("ApiVersion") or ""),
+            runtimes=tuple(sorted(info.get("Runtimes") or ())),
+            default_runtime=str(info.get("DefaultRuntime") or ""),
+            cdi_folders=tuple(info.get("CDISpecDirs") or ()),
+            rootless=any("rootless" in option for option in info.get("SecurityOptions") or ()),
+            cgroup_version=str(info.get("CgroupVersion") or ""),
+            root=str(info.get("DockerRootDir") or ""),
+            images=tuple(sorted(tags - {"<none>:<none>"})),
+        )
 
     def find_image(self, image: str, *, attempt: str) -> str | None:
         """Return the content id of an image that is there, None if it is not."""
@@ -137,6 +163,24 @@ class Daemon:
         """Return the log of a container from its start on, until it ends."""
         with daemon_errors("follow the log", address=self.address):
             return self._api.logs(container, stream=True, follow=True)
+
+    def execute(
+        self,
+        container: str,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        *,
+        attempt: str,
+    ) -> tuple[int, bytes]:
+        """Run a command in a running container; returns its exit status and what it printed."""
+        with daemon_errors(attempt, address=self.address):
+            made = self._api.exec_create(
+                container, list(command), environment=dict(environment), stdin=False
+            )
+            output = self._api.exec_start(made["Id"])
+            found = self._api.exec_inspect(made["Id"])
+        code = found.get("ExitCode")
+        return (-1 if code is None else int(code)), output
 
     def stop(self, container: str, *, grace_s: int, attempt: str) -> None:
         """Ask a container to end, and kill it after ``grace_s`` seconds; gone is fine."""

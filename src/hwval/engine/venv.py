@@ -23,6 +23,7 @@ from hwval import clock
 from hwval.cell import Cell
 from hwval.engine import keeper
 from hwval.engine.base import Autopsy
+from hwval.engine.base import Completed
 from hwval.engine.base import Endpoint
 from hwval.engine.base import EngineState
 from hwval.engine.environment import vllm_command
@@ -47,6 +48,8 @@ _HOST: Final = "127.0.0.1"
 _ANY_PORT: Final = 8000
 _CLOSE_GRACE_S: Final = 10.0
 _SIGKILL_STATUS: Final = 137
+# As the `timeout` command has it.
+_TIMEOUT_STATUS: Final = 124
 _INHERITED: Final = re.compile(
     r"HOME|USER|LOGNAME|LANG|LC_\w+|TZ|TMPDIR|XDG_\w+|HF_\w+|SSL_CERT_\w+|LD_LIBRARY_PATH|"
     r"(?:https?|no|all)_proxy",
@@ -169,6 +172,57 @@ class VenvEngine:
             return Autopsy(self.state(), self._log_path, notes={"kernel log": str(error)})
         return Autopsy(self.state(), self._log_path, kernel_log=kernel_log)
 
+    @property
+    def beside_url(self) -> str:
+        """Its address: there is only one."""
+        return self.endpoint().base_url
+
+    @property
+    def model_argument(self) -> str:
+        """What it loads."""
+        return self._model_argument
+
+    def run_beside(self, command: Sequence[str], timeout_s: float) -> Completed:
+        """Run a command in the environment and on the processors of this engine.
+
+        The engine itself need not run.
+
+        Raises:
+            HostError: It could not be started.
+        """
+        words = [*vllm_command(self._env)[:-1]] if command[0] == "vllm" else [command[0]]
+        reading_end, writing_end = os.pipe()
+        variables = {**self._inherited, **self._own, **self._secrets}
+        try:
+            process = subprocess.Popen(
+                [*self._guard(reading_end), *words, *command[1:]],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                cwd=self._log_path.parent,
+                env={**variables, "OPENAI_API_KEY": self._api_key},
+                pass_fds=(reading_end,),
+                start_new_session=True,
+            )
+        except OSError as error:
+            os.close(writing_end)
+            raise HostError(f"run {command[0]} for {self._cell.id}: {error}") from error
+        finally:
+            os.close(reading_end)
+        redactor = Redactor([self._api_key, *self._secrets.values()])
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+            code = process.returncode
+        except subprocess.TimeoutExpired:
+            os.close(writing_end)  # the keeper ends what runs, also what split off
+            writing_end = -1
+            output, _ = process.communicate()
+            code = _TIMEOUT_STATUS
+        finally:
+            if writing_end >= 0:
+                os.close(writing_end)
+        return Completed(code, redactor.text(output.decode("utf-8", "replace")))
+
     def close(self) -> None:
         """End it and everything that it split off; a second call does nothing.
 
@@ -211,8 +265,7 @@ class VenvEngine:
     def _spawn(self, command: Sequence[str]) -> None:
         token = secrets.token_hex(8)
         reading_end, self._lifeline = os.pipe()
-        cpus = ",".join(map(str, self._cpus)) or "-"
-        guard = [sys.executable, "-I", "-S", keeper.__file__, str(reading_end), cpus]
+        guard = self._guard(reading_end)
         try:
             with self._log_path.open("wb") as log:
                 self._process = subprocess.Popen(
@@ -236,6 +289,10 @@ class VenvEngine:
             os.close(reading_end)
         self._processes = EngineProcesses.of_child(self._cell.id, self._process.pid, token)
         self._processes.save(self._cache_dir)
+
+    def _guard(self, reading_end: int) -> list[str]:
+        cpus = ",".join(map(str, self._cpus)) or "-"
+        return [sys.executable, "-I", "-S", keeper.__file__, str(reading_end), cpus]
 
     def _redact_log(self) -> None:
         """Take secrets out of the log, which the engine wrote without anyone in between."""

@@ -1,12 +1,23 @@
-"""Reads processor and main memory from ``/proc``."""
+"""Reads processor, main memory and memory nodes from ``/proc`` and ``/sys``.
+
+Sources: Linux, Documentation/filesystems/proc.rst, admin-guide/cgroup-v2.rst (``memory.max``),
+admin-guide/cgroup-v1/memory.rst (``memory.limit_in_bytes``) and
+ABI/stable/sysfs-devices-node (``node*/cpulist``, ``meminfo``).
+"""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 from typing import NamedTuple
+
+from hwval.host.fact import NumaNode
+from hwval.host.sysfs import parse_cpu_list
+from hwval.host.sysfs import read_int
+from hwval.host.sysfs import read_text
 
 __all__ = ["CpuFacts", "probe_cpu"]
 
@@ -23,11 +34,13 @@ class CpuFacts(NamedTuple):
     flags: tuple[str, ...]
     cpus: tuple[int, ...]
     memory_bytes: int | None
+    numa_nodes: tuple[NumaNode, ...] = ()
+    swap_bytes: int | None = None
 
 
 def probe_cpu(root: Path) -> CpuFacts:
     """Return processor and memory of the machine whose file system begins at ``root``."""
-    text = _read(root / "proc/cpuinfo")
+    text = read_text(root / "proc/cpuinfo")
     model = re.search(r"^model name\s*:\s*(.+)$", text, re.MULTILINE)
     flags = re.search(r"^(?:flags|Features)\s*:\s*(.+)$", text, re.MULTILINE)
     listed = re.findall(r"^processor\s*:\s*(\d+)$", text, re.MULTILINE)
@@ -38,22 +51,47 @@ def probe_cpu(root: Path) -> CpuFacts:
         model=model[1].strip() if model else "",
         flags=tuple(sorted(filter(_FLAGS.fullmatch, flags[1].split()))) if flags else (),
         cpus=tuple(sorted(cpus)),
-        memory_bytes=_memory_bytes(root),
+        memory_bytes=min((size for size in _limits_bytes(root) if size), default=None),
+        numa_nodes=_numa_nodes(root),
+        swap_bytes=_kilobytes(root / "proc/meminfo", "SwapTotal"),
     )
 
 
-def _memory_bytes(root: Path) -> int | None:
-    """Return the machine's memory, or the limit of its container where that is smaller."""
-    total = re.search(r"^MemTotal:\s*(\d+) kB$", _read(root / "proc/meminfo"), re.MULTILINE)
-    sizes = [int(total[1]) * 1024] if total else []
-    limit = _read(root / "sys/fs/cgroup/memory.max").strip()
-    if limit.isdigit():  # "max" stands for none
-        sizes.append(int(limit))
-    return min(sizes, default=None)
+def _limits_bytes(root: Path) -> Iterator[int | None]:
+    """Yield the machine's memory, and the limits of the groups that this process is in."""
+    yield _kilobytes(root / "proc/meminfo", "MemTotal")
+    groups = root / "sys/fs/cgroup"
+    # A container sees its own group as the root of all.
+    yield read_int(groups / "memory.max")
+    for line in read_text(root / "proc/self/cgroup").splitlines():
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
+        if controllers == "memory":
+            folder, name = groups / "memory", "memory.limit_in_bytes"
+        elif not controllers:
+            folder, name = groups, "memory.max"
+        else:
+            continue
+        parts = [part for part in path.split("/") if part not in {"", ".."}]
+        for depth in range(len(parts) + 1):
+            yield read_int(folder.joinpath(*parts[:depth]) / name)
 
 
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""  # absent is absent: the fact becomes None or empty
+def _numa_nodes(root: Path) -> tuple[NumaNode, ...]:
+    folders = [
+        (int(folder.name.removeprefix("node")), folder)
+        for folder in (root / "sys/devices/system/node").glob("node*")
+        if folder.name.removeprefix("node").isdecimal()
+    ]
+    return tuple(
+        NumaNode(
+            number,
+            parse_cpu_list(read_text(folder / "cpulist")),
+            _kilobytes(folder / "meminfo", rf"Node {number} MemTotal"),
+        )
+        for number, folder in sorted(folders)
+    )
+
+
+def _kilobytes(path: Path, name: str) -> int | None:
+    found = re.search(rf"^{name}:\s*(\d+) kB$", read_text(path), re.MULTILINE)
+    return int(found[1]) * 1024 if found else None

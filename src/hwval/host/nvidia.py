@@ -6,25 +6,35 @@
 from __future__ import annotations
 
 import importlib
-import os
 import re
+from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from typing import NamedTuple
 
 from hwval.host.fact import Device
 from hwval.host.fact import DeviceNode
+from hwval.host.sysfs import device_node
+from hwval.host.sysfs import pci_folder
+from hwval.host.sysfs import read_int
+from hwval.host.sysfs import read_text
 
 __all__ = ["NvidiaFacts", "probe_nvidia"]
 
 
 class NvidiaFacts(NamedTuple):
-    """NVIDIA devices, the driver's version (empty if unknown) and what was unreadable."""
+    """NVIDIA devices, the driver's version (empty if unknown) and what was unreadable.
+
+    ``cuda`` is the newest CUDA that the driver runs, ``12.8``; empty if unknown.
+    """
 
     devices: tuple[Device, ...]
     driver: str
     notes: Mapping[str, str]
+    cuda: str = ""
 
 
 def probe_nvidia(root: Path) -> NvidiaFacts:
@@ -49,27 +59,74 @@ def _from_nvml(nvml: Any, root: Path) -> NvidiaFacts:
     nvml.nvmlInit()
     try:
         count = nvml.nvmlDeviceGetCount()
-        devices = tuple(_nvml_device(nvml, root, index) for index in range(count))
-        return NvidiaFacts(devices, _text(nvml.nvmlSystemGetDriverVersion()), {})
+        devices: list[Device] = []
+        for index in range(count):
+            for device in _nvml_devices(nvml, root, index):
+                devices.append(replace(device, index=len(devices)))
+        version = _asked(nvml.nvmlSystemGetCudaDriverVersion_v2)
+        # The number is 1000 * major + 10 * minor.
+        cuda = f"{version // 1000}.{version % 1000 // 10}" if version else ""
+        return NvidiaFacts(tuple(devices), _text(nvml.nvmlSystemGetDriverVersion()), {}, cuda)
     finally:
         nvml.nvmlShutdown()
 
 
-def _nvml_device(nvml: Any, root: Path, index: int) -> Device:
+def _nvml_devices(nvml: Any, root: Path, index: int) -> Iterator[Device]:
+    """Yield a card, or in its place the instances that MIG makes of it."""
     handle = nvml.nvmlDeviceGetHandleByIndex(index)
+    card = _nvml_device(nvml, root, handle)
+    mode = _asked(nvml.nvmlDeviceGetMigMode, handle)
+    if not mode or not mode[0]:
+        yield card
+        return
+    for number in range(_asked(nvml.nvmlDeviceGetMaxMigDeviceCount, handle) or 0):
+        part = _asked(nvml.nvmlDeviceGetMigDeviceHandleByIndex, handle, number)
+        if part is None:
+            continue  # places without an instance are in between
+        uuid = _text(nvml.nvmlDeviceGetUUID(part))
+        yield replace(
+            card,
+            id=uuid,
+            uuid=uuid,
+            name=_text(nvml.nvmlDeviceGetName(part)),
+            memory_bytes=int(nvml.nvmlDeviceGetMemoryInfo(part).total),
+            compute_partition="MIG",
+        )
+
+
+def _nvml_device(nvml: Any, root: Path, handle: Any) -> Device:
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(handle)
     uuid = _text(nvml.nvmlDeviceGetUUID(handle))
+    address = _short_address(_text(nvml.nvmlDeviceGetPciInfo(handle).busId))
+    memory = nvml.nvmlDeviceGetMemoryInfo(handle)
+    limit_mw = _asked(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
+    persistence = _asked(nvml.nvmlDeviceGetPersistenceMode, handle)
+    users = _asked(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
+    numa_node = read_int(pci_folder(root, address) / "numa_node")
     return Device(
         id=uuid,
         vendor="cuda",
         architecture=f"sm_{major}{minor}",
-        index=index,
         name=_text(nvml.nvmlDeviceGetName(handle)),
-        memory_bytes=int(nvml.nvmlDeviceGetMemoryInfo(handle).total),
+        memory_bytes=int(memory.total),
         uuid=uuid,
-        pci_address=_short_address(_text(nvml.nvmlDeviceGetPciInfo(handle).busId)),
+        pci_address=address,
         nodes=_device_nodes(root, nvml.nvmlDeviceGetMinorNumber(handle)),
+        vram_bytes=int(memory.total),
+        used_bytes=int(memory.used),
+        power_limit_w=limit_mw / 1000 if limit_mw else None,
+        persistence=None if persistence is None else bool(persistence),
+        numa_node=numa_node if numa_node is not None and numa_node >= 0 else None,
+        processes=tuple(sorted({int(user.pid) for user in users})),
     )
+
+
+def _asked(ask: Callable[..., Any], *arguments: object) -> Any:
+    """Return NVML's answer, None to a question that this card or driver does not know."""
+    try:
+        return ask(*arguments)
+    except Exception:  # noqa: BLE001 - NVML's errors derive from Exception alone
+        return None
 
 
 def _from_proc(root: Path) -> NvidiaFacts:
@@ -82,13 +139,13 @@ def _from_proc(root: Path) -> NvidiaFacts:
     files = sorted(folder.glob("gpus/*/information"))
     devices = [_proc_device(root, path, index) for index, path in enumerate(files)]
     version = re.search(
-        r"^NVRM version:.*?\s(\d+\.\d[\d.]*)\s", _read(folder / "version"), re.MULTILINE
+        r"^NVRM version:.*?\s(\d+\.\d[\d.]*)\s", read_text(folder / "version"), re.MULTILINE
     )
     return NvidiaFacts(tuple(devices), version[1] if version else "", {})
 
 
 def _proc_device(root: Path, path: Path, index: int) -> Device:
-    pairs = re.findall(r"^([^:\n]+):[ \t]*(.*)$", _read(path), re.MULTILINE)
+    pairs = re.findall(r"^([^:\n]+):[ \t]*(.*)$", read_text(path), re.MULTILINE)
     facts = {name.strip(): value.strip() for name, value in pairs}
     uuid = facts.get("GPU UUID", "")
     minor = facts.get("Device Minor", "")
@@ -100,16 +157,13 @@ def _proc_device(root: Path, path: Path, index: int) -> Device:
         name=facts.get("Model", ""),
         uuid=uuid,
         pci_address=path.parent.name.lower(),
-        nodes=_device_nodes(root, int(minor)) if minor.isdigit() else (),
+        nodes=_device_nodes(root, int(minor)) if minor.isdecimal() else (),
     )
 
 
 def _device_nodes(root: Path, minor: int) -> tuple[DeviceNode, ...]:
-    path = f"/dev/nvidia{minor}"
-    try:
-        return (DeviceNode(path, os.stat(root / path.lstrip("/")).st_gid),)  # noqa: PTH116
-    except OSError:
-        return ()  # not passed into this container, or a saved tree without it
+    node = device_node(root, f"/dev/nvidia{minor}")
+    return (node,) if node else ()
 
 
 def _short_address(address: str) -> str:
@@ -121,10 +175,3 @@ def _short_address(address: str) -> str:
 def _text(value: str | bytes) -> str:
     # Older releases of nvidia-ml-py return bytes.
     return value.decode() if isinstance(value, bytes) else value
-
-
-def _read(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""  # absent is absent

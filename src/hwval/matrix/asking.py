@@ -7,6 +7,7 @@ from typing import Final
 
 from hwval.catalogue import Capability
 from hwval.catalogue import Catalogue
+from hwval.errors import UsageError
 from hwval.matrix.entry import MatrixEntry
 
 __all__ = ["is_asked", "offered_capabilities", "wanted_partners"]
@@ -18,7 +19,8 @@ _TEXT: Final = frozenset({Capability.COMPLETIONS, Capability.CHAT})
 def is_asked(entry: MatrixEntry, question: str) -> bool:
     """Return whether a cell is asked ``question`` (``suite/name``).
 
-    A suite's section of the promises may have a method ``asks(name, offered)``. Without it a
+    A suite's section of the promises may have a method ``asks(name, promised)``, which is told the
+    capabilities that image and model promise, as the matrix adds and removes some. Without it a
     question is asked, unless the section has a field of its name that the matrix leaves out.
     """
     suite, _, name = question.partition("/")
@@ -28,7 +30,8 @@ def is_asked(entry: MatrixEntry, question: str) -> bool:
     decide = getattr(section, "asks", None)
     if decide is not None:
         cell = entry.cell
-        return bool(decide(name, offered_capabilities(entry.catalogue, cell.image, cell.model)))
+        offered = offered_capabilities(entry.catalogue, cell.image, cell.model)
+        return bool(decide(name, entry.promises.capabilities.promised(offered)))
     return name not in type(section).model_fields or getattr(section, name) is not None
 
 
@@ -41,6 +44,9 @@ def wanted_partners(entry: MatrixEntry) -> tuple[str, ...]:
 @lru_cache(maxsize=2**12)
 def offered_capabilities(catalogue: Catalogue, image: str, model: str) -> frozenset[Capability]:
     """Return what both image and model promise; of an unknown model completions and chat."""
-    known = catalogue.model(model).capabilities
+    try:
+        known = catalogue.model(model).capabilities
+    except UsageError:  # a server that already runs may call its model as it likes
+        known = None
     able = _TEXT if known is None else frozenset(known)
     return able & frozenset(catalogue.image(image).capabilities)

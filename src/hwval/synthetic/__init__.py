@@ -13,6 +13,7 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from typing import Final
 
 import numpy as np
@@ -24,6 +25,7 @@ from hwval.synthetic.architecture import ARCHITECTURES
 from hwval.synthetic.architecture import SyntheticModel
 from hwval.synthetic.architecture import hf_config
 from hwval.synthetic.architecture import parse_synthetic
+from hwval.synthetic.quantization import quantize
 from hwval.synthetic.tokenizer import BOS_ID
 from hwval.synthetic.tokenizer import EOS_ID
 from hwval.synthetic.tokenizer import PAD_ID
@@ -38,6 +40,15 @@ __all__ = ["ARCHITECTURES", "SyntheticModel", "parse_synthetic", "prepare_synthe
 
 # Raised whenever the files change for the same model, so that no stale checkpoint is found.
 _RECIPE: Final = 2
+# Of numpy, which has no names for the first two: their bit patterns are kept.
+_DTYPE_NAMES: Final = {
+    "uint16": "bfloat16",
+    "uint8": "float8_e4m3fn",
+    "int8": "int8",
+    "int32": "int32",
+    "float16": "float16",
+    "float32": "float32",
+}
 
 
 def prepare_synthetic(name: str, cache_dir: Path) -> Path:
@@ -89,19 +100,24 @@ def _write_checkpoint(model: SyntheticModel, folder: Path) -> None:
     generation = {"bos_token_id": BOS_ID, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID}
     _write_json(folder / "generation_config.json", generation)
     weights = build_weights(model, speakable_ids(tokenizer))
-    bits = {key: to_bfloat16_bits(value) for key, value in weights.items()}
-    _write_safetensors(folder / "model.safetensors", bits)
+    tensors = {name: _stored(values) for name, values in quantize(model, weights).items()}
+    _write_safetensors(folder / "model.safetensors", tensors)
 
 
-def _write_safetensors(file: Path, bits: dict[str, NDArray[np.uint16]]) -> None:
+def _stored(values: NDArray[Any]) -> NDArray[Any]:
+    """Return what the file holds: float64, in which weights are computed, becomes bfloat16."""
+    return to_bfloat16_bits(values) if values.dtype == np.float64 else np.ascontiguousarray(values)
+
+
+def _write_safetensors(file: Path, tensors: dict[str, NDArray[Any]]) -> None:
     specs = {
         name: TensorSpec(
-            dtype="bfloat16",
+            dtype=_DTYPE_NAMES[values.dtype.name],
             shape=list(values.shape),
             data_ptr=values.ctypes.data,
             data_len=values.nbytes,
         )
-        for name, values in bits.items()
+        for name, values in tensors.items()
     }
     serialize_file(specs, file, {"format": "pt"})
 

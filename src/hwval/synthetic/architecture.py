@@ -11,18 +11,39 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Final
 
 from hwval.errors import UsageError
 
-__all__ = ["ARCHITECTURES", "SyntheticModel", "hf_config", "parse_synthetic"]
+__all__ = ["ARCHITECTURES", "Damage", "Packing", "SyntheticModel", "hf_config", "parse_synthetic"]
 
 _PREFIX: Final = "synthetic:"
 # Of every synthetic model: large enough for chats and batches, small enough to be filled in a test.
 _MAX_CONTEXT_TOKENS: Final = 2048
 _ROPE_THETA: Final = 1_000_000.0
 _NORM_EPSILON: Final = 1e-6
+
+
+class Packing(StrEnum):
+    """How the weights of linear layers are stored, where not in bfloat16."""
+
+    FP8 = "fp8"
+    AWQ = "awq"
+    INT8 = "int8"
+
+
+class Damage(StrEnum):
+    """What is wrong with a checkpoint that an engine loads all the same."""
+
+    NO_SCALES = "no-scales"
+    """The scales of its quantized weights are missing."""
+    UNIT_SCALES = "unit-scales"
+    """Its scales are all 1, as to a kernel that leaves them out."""
+    NAN = "nan"
+    """A norm in the last layer is no number, so no logit is one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +64,10 @@ class SyntheticModel:
         layers: Number of decoder layers.
         vocab_size: Rows of the embedding, all of them used.
         max_context_tokens: Positions that the model knows.
-        quantization: Method named in config.json's ``quantization_config`` although the weights are
-            not quantized, for validating how an engine refuses it; None for an honest checkpoint.
+        quantization: Method named in config.json's ``quantization_config``, None without one.
+        packing: How linear weights are stored; None with a ``quantization`` is a checkpoint that
+            claims to be quantized and is not, for validating how an engine refuses it.
+        damage: What is wrong with it although it loads; None for a sound checkpoint.
     """
 
     name: str
@@ -61,6 +84,8 @@ class SyntheticModel:
     vocab_size: int = 1024
     max_context_tokens: int = _MAX_CONTEXT_TOKENS
     quantization: str | None = None
+    packing: Packing | None = None
+    damage: Damage | None = None
 
     @property
     def has_query_key_norm(self) -> bool:
@@ -73,8 +98,14 @@ class SyntheticModel:
         return self.model_type == "gemma3_text"
 
 
+_LLAMA: Final = SyntheticModel("llama", "LlamaForCausalLM", "llama")
+_LLAMA_FP8: Final = replace(_LLAMA, name="llama-fp8", quantization="fp8", packing=Packing.FP8)
+_LLAMA_AWQ: Final = replace(_LLAMA, name="llama-awq", quantization="awq", packing=Packing.AWQ)
+_LLAMA_INT8: Final = replace(
+    _LLAMA, name="llama-int8", quantization="compressed-tensors", packing=Packing.INT8
+)
 _MODELS: Final = (
-    SyntheticModel("llama", "LlamaForCausalLM", "llama"),
+    _LLAMA,
     SyntheticModel("qwen3", "Qwen3ForCausalLM", "qwen3", head_dim=64),
     SyntheticModel("gemma3", "Gemma3ForCausalLM", "gemma3_text", kv_heads=1, head_dim=64),
     SyntheticModel("mistral", "MistralForCausalLM", "mistral", kv_heads=1),
@@ -88,7 +119,16 @@ _MODELS: Final = (
         experts=8,
         experts_per_token=2,
     ),
-    SyntheticModel("llama-bitsandbytes", "LlamaForCausalLM", "llama", quantization="bitsandbytes"),
+    replace(_LLAMA, name="llama-bitsandbytes", quantization="bitsandbytes"),
+    _LLAMA_FP8,
+    _LLAMA_AWQ,
+    _LLAMA_INT8,
+    replace(_LLAMA, name="llama-nan", damage=Damage.NAN),
+    *(
+        replace(model, name=f"{model.name}-{damage}", damage=damage)
+        for model in (_LLAMA_FP8, _LLAMA_AWQ, _LLAMA_INT8)
+        for damage in (Damage.NO_SCALES, Damage.UNIT_SCALES)
+    ),
 )
 
 ARCHITECTURES: Final[Mapping[str, SyntheticModel]] = MappingProxyType(
@@ -148,10 +188,30 @@ def hf_config(model: SyntheticModel, *, bos_id: int, eos_id: int, pad_id: int) -
     if model.is_gemma:
         config["query_pre_attn_scalar"] = model.head_dim
     if model.quantization:
-        config["quantization_config"] = {"quant_method": model.quantization, "load_in_4bit": True}
+        fields = _QUANTIZATION_FIELDS[model.packing]
+        config["quantization_config"] = {"quant_method": model.quantization, **fields}
     return config
 
 
+_EIGHT_BITS: Final = {"num_bits": 8, "type": "int", "symmetric": True}
+# What a method's configuration says beyond its name.
+_QUANTIZATION_FIELDS: Final[Mapping[Packing | None, Mapping[str, object]]] = {
+    None: {"load_in_4bit": True},
+    Packing.FP8: {"activation_scheme": "dynamic"},
+    Packing.AWQ: {"bits": 4, "group_size": 32, "zero_point": True, "version": "gemm"},
+    Packing.INT8: {
+        "format": "int-quantized",
+        "quantization_status": "compressed",
+        "ignore": ["lm_head"],
+        "config_groups": {
+            "group_0": {
+                "targets": ["Linear"],
+                "weights": {**_EIGHT_BITS, "strategy": "channel", "dynamic": False},
+                "input_activations": {**_EIGHT_BITS, "strategy": "token", "dynamic": True},
+            }
+        },
+    },
+}
 # What a family's configuration class needs beyond the common fields.
 _FAMILY_FIELDS: Final[Mapping[str, Mapping[str, object]]] = {
     "gemma3_text": {

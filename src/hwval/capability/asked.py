@@ -1,0 +1,55 @@
+"""Which capabilities a cell is asked for: promised, and its server started for them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hwval.capability.promise import CapabilitiesSection
+from hwval.catalogue import Capability
+from hwval.catalogue import Server
+from hwval.cell import Cell
+
+__all__ = ["why_not_asked"]
+
+_WRITES: Final = frozenset(Capability) - {Capability.EMBEDDINGS}
+
+
+def why_not_asked(
+    wanted: Capability,
+    *,
+    offered: frozenset[Capability],
+    section: CapabilitiesSection,
+    cell: Cell,
+    server: Server,
+) -> str | None:
+    """Return why a cell is not asked for a capability, None if it is.
+
+    Args:
+        wanted: The capability.
+        offered: What image and model promise.
+        section: What the matrix promises beyond, and what less.
+        cell: Its flags say what a vLLM was started for.
+        server: Program that answers; only vLLM's flags are known.
+    """
+    if wanted in section.remove:
+        return f"the matrix takes {wanted} away"
+    if wanted not in section.promised(offered):
+        return f"image and model do not promise {wanted}"
+    return _flag_against(wanted, offered, cell) if server is Server.VLLM else None
+
+
+def _flag_against(wanted: Capability, offered: frozenset[Capability], cell: Cell) -> str | None:
+    """Return which flag of vLLM, or which missing one, stands against a capability.
+
+    Source: vLLM 0.32.0: a server of the pooling runner answers 404 to requests for text, one of
+    the generate runner to those for embeddings; models that can only embed get the former by
+    themselves. Tools need a parser for the model's own form of calls.
+    """
+    pools = cell.arg("runner") == "pooling" or cell.arg("task") == "embed"
+    if pools and wanted in _WRITES:
+        return "the server is started for embeddings (runner: pooling)"
+    if wanted is Capability.EMBEDDINGS and not pools and Capability.COMPLETIONS in offered:
+        return "the server is started for text; embeddings need runner: pooling"
+    if wanted is Capability.TOOLS and cell.arg("tool-call-parser") is None:
+        return "the server is started without tool-call-parser"
+    return None

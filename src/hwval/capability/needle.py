@@ -1,0 +1,70 @@
+"""A sentence in a long text, and whether it is found again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from hwval.generate import Generation
+
+__all__ = ["ANSWER", "depths_without_answer", "haystack", "sentences_within"]
+
+_MEASURED_SENTENCES: Final = (8, 24)
+_ANSWER_TOKENS: Final = 16
+ANSWER: Final = "7412"
+"""What must stand in the answer."""
+_NEEDLE: Final = f"The number on the lighthouse door is {ANSWER}. "
+# A question that models with and without training on chats finish alike.
+_QUESTION: Final = (
+    "\n\nQuestion: Which number is on the lighthouse door?\n"
+    "Answer: The number on the lighthouse door is"
+)
+
+
+def haystack(sentences: int, depth: float) -> str:
+    """Return a prompt that ends in the question.
+
+    Args:
+        sentences: Sentences around the needle, >= 0; they differ in their numbers.
+        depth: Where the needle stands, from 0 (before all others) to 1 (behind them).
+    """
+    lines = [
+        f"Boat {number} came in with {(number * 37) % 90 + 10} boxes of fish. "
+        for number in range(1, sentences + 1)
+    ]
+    place = round(depth * sentences)
+    return "".join([*lines[:place], _NEEDLE, *lines[place:]]) + _QUESTION
+
+
+def sentences_within(tokens: int, *, few: tuple[int, int], many: tuple[int, int]) -> int:
+    """Return how many sentences make a prompt of at most about ``tokens`` tokens.
+
+    Args:
+        tokens: Of the whole prompt.
+        few: Sentences of one prompt, and its tokens as the server counts them.
+        many: The same of a longer one.
+    """
+    per_sentence = max((many[1] - few[1]) / (many[0] - few[0]), 1.0)
+    return max(int(few[0] + (tokens - few[1]) / per_sentence), 0)
+
+
+def depths_without_answer(ask: Generation, tokens: int, depths: Sequence[float]) -> list[str]:
+    """Return the depths at which the needle is not found again, with what was said there.
+
+    Args:
+        ask: The engine.
+        tokens: Length of the prompts, by its own count.
+        depths: From 0 (the beginning) to 1 (the end).
+    """
+    few, many = ((count, _count_tokens(ask, count)) for count in _MEASURED_SENTENCES)
+    sentences = sentences_within(tokens - _ANSWER_TOKENS, few=few, many=many)
+    missed = []
+    for depth in depths:
+        said = ask.complete(haystack(sentences, depth), max_tokens=_ANSWER_TOKENS).text
+        if ANSWER not in said:
+            missed.append(f"at {depth:.0%} of {tokens} tokens: {said!r}")
+    return missed
+
+
+def _count_tokens(ask: Generation, sentences: int) -> int:
+    return ask.complete(haystack(sentences, 0.0), max_tokens=1).prompt_tokens

@@ -1,0 +1,217 @@
+"""Requests for what is more than text: vectors, pictures, sounds, tools, grammars.
+
+Whatever the server refuses comes through as the client's error, with the server's words.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import Final
+
+from hwval.capability.picture import draw_png
+from hwval.capability.sound import make_tone
+from hwval.capability.structured import CITY
+from hwval.capability.structured import SCHEMA
+from hwval.capability.structured import TOOL
+from hwval.capability.structured import TOOL_NAME
+from hwval.errors import ResponseError
+
+if TYPE_CHECKING:
+    from openai import OpenAI
+    from openai.types.chat import ChatCompletion
+
+__all__ = ["Filled", "Skills", "ToolCall"]
+
+_SHORT_TOKENS: Final = 64
+_LONG_TOKENS: Final = 512
+_SHOWN_CHARACTERS: Final = 300
+# Greedy decoding of random weights chooses blanks for ever, which JSON allows between its parts.
+_UNSTUCK: Final[Mapping[str, Any]] = {"temperature": 1.0, "seed": 7}
+_GREEDY: Final[Mapping[str, Any]] = {"temperature": 0.0}
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A call that the server read out of an answer.
+
+    Attributes:
+        name: Of the tool.
+        arguments: JSON text.
+        finish_reason: Of the answer.
+    """
+
+    name: str
+    arguments: str
+    finish_reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """An answer that had to fit a schema.
+
+    Attributes:
+        text: JSON text.
+        is_cut: Whether it ended at its limit of tokens.
+    """
+
+    text: str
+    is_cut: bool
+
+
+class Skills:
+    """Requests to one engine.
+
+    Args:
+        client: OpenAI client that does not retry.
+        model: Name under which the engine serves the model.
+        has_meaning: Whether the weights are real; the answers of random ones are drawn, so that
+            they end.
+    """
+
+    def __init__(self, client: OpenAI, *, model: str, has_meaning: bool) -> None:
+        self.has_meaning = has_meaning
+        self._client = client
+        self._model = model
+        self._sampling = _GREEDY if has_meaning else _UNSTUCK
+
+    def embed(self, texts: Sequence[str]) -> list[list[float]]:
+        """Return one vector for each text, in their order.
+
+        Raises:
+            ResponseError: Another number of vectors, or they stand in no order.
+        """
+        with _in_the_servers_words():
+            answer = self._client.embeddings.create(
+                model=self._model, input=list(texts), encoding_format="float"
+            )
+        vectors = sorted(answer.data, key=lambda item: item.index)
+        if [item.index for item in vectors] != list(range(len(texts))):
+            found = [item.index for item in vectors]
+            raise ResponseError(f"embed {len(texts)} texts: vectors {found} came back")
+        return [item.embedding for item in vectors]
+
+    def name_colour(self, shape: str, colour: str) -> str:
+        """Show a picture and return what the model says of its colour, in small letters."""
+        return self._look(shape, colour, "Which colour is the shape? Answer with one word.")
+
+    def name_shape(self, shape: str, colour: str) -> str:
+        """Show a picture and return what the model says of its shape, in small letters."""
+        question = "Which shape is it: circle, square or triangle? Answer with one word."
+        return self._look(shape, colour, question)
+
+    def transcribe_tone(self) -> str:
+        """Send a tone to the endpoint of transcriptions and return the text that comes back."""
+        with _in_the_servers_words():
+            answer = self._client.audio.transcriptions.create(
+                model=self._model, file=("tone.wav", make_tone(), "audio/wav"), temperature=0.0
+            )
+        return answer.text
+
+    def describe_tone(self) -> str:
+        """Send a tone with a chat request and return what the model says."""
+        sound = base64.b64encode(make_tone()).decode("ascii")
+        part = {"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}}
+        return self._chat_text([part, _text("What do you hear? Answer in one sentence.")])
+
+    def speak(self, voice: str | None) -> bytes:
+        """Ask for an answer by voice and return the sound, as the server sent it.
+
+        Raises:
+            ResponseError: There is no sound in the answer.
+        """
+        answer = self._chat(
+            "Say: good morning, the kettle is on.",
+            modalities=["text", "audio"],
+            **({"audio": {"voice": voice, "format": "wav"}} if voice else {}),
+        )
+        for choice in answer.choices:
+            if choice.message.audio is not None:
+                return base64.b64decode(choice.message.audio.data)
+        raise ResponseError("an answer by voice was asked for, and none of its choices has audio")
+
+    def call_named_tool(self) -> ToolCall:
+        """Have the model call the tool by name."""
+        return self._call({"type": "function", "function": {"name": TOOL_NAME}})
+
+    def call_required_tool(self) -> ToolCall:
+        """Have the model call some tool, of which there is one."""
+        return self._call("required")
+
+    def call_tool(self) -> ToolCall:
+        """Leave it to the model whether it calls the tool, and ask a question that needs it."""
+        return self._call("auto")
+
+    def fill_schema(self) -> Filled:
+        """Ask for an answer that fits `structured.SCHEMA`."""
+        schema = {"name": "city", "schema": SCHEMA, "strict": True}
+        answer = self._chat(
+            f"Describe {CITY} as JSON, for 3 days.",
+            max_tokens=_LONG_TOKENS,
+            response_format={"type": "json_schema", "json_schema": schema},
+            **self._sampling,
+        )
+        choice = answer.choices[0]
+        return Filled(choice.message.content or "", choice.finish_reason == "length")
+
+    def _call(self, choice: Any) -> ToolCall:
+        question = f"What will the weather be in {CITY} over the next 3 days? Use the tool."
+        answer = self._chat(
+            question,
+            max_tokens=_LONG_TOKENS,
+            tools=[TOOL],
+            tool_choice=choice,
+            parallel_tool_calls=False,
+            **self._sampling,
+        )
+        told = answer.choices[0]
+        calls = told.message.tool_calls or []
+        if len(calls) != 1 or calls[0].type != "function":
+            said = (told.message.content or "")[:200]
+            raise ResponseError(
+                f"one call of {TOOL_NAME} was asked for, and {len(calls)} came back "
+                f"(finish_reason {told.finish_reason}, content {said!r})"
+            )
+        call = calls[0].function
+        return ToolCall(call.name, call.arguments, told.finish_reason)
+
+    def _look(self, shape: str, colour: str, question: str) -> str:
+        picture = base64.b64encode(draw_png(shape, colour)).decode("ascii")
+        url = {"url": f"data:image/png;base64,{picture}"}
+        return self._chat_text([{"type": "image_url", "image_url": url}, _text(question)]).lower()
+
+    def _chat_text(self, parts: list[dict[str, Any]]) -> str:
+        answer = self._chat(parts, max_tokens=_SHORT_TOKENS, **_GREEDY)
+        return answer.choices[0].message.content or ""
+
+    def _chat(self, content: str | list[dict[str, Any]], **wishes: Any) -> ChatCompletion:
+        messages = [{"role": "user", "content": content}]
+        request: dict[str, Any] = {"model": self._model, "messages": messages, **wishes}
+        with _in_the_servers_words():
+            answer: ChatCompletion = self._client.chat.completions.create(**request)
+        return answer
+
+
+@contextmanager
+def _in_the_servers_words() -> Iterator[None]:
+    """Let a refusal say what the server said, where the client shows the status alone."""
+    import openai
+
+    try:
+        yield
+    except openai.APIStatusError as error:
+        words = " ".join(error.response.text.split())[:_SHOWN_CHARACTERS]
+        if words not in str(error):
+            told = f"{error} from {error.request.url.path}: {words}"
+            raise type(error)(told, response=error.response, body=error.body) from None
+        raise
+
+
+def _text(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text}

@@ -1,0 +1,277 @@
+"""``vllm bench``: its commands, and its results across versions.
+
+An alternative client, for numbers that are to be comparable with published ones. Keys of its JSON
+come and go between versions, so each is optional and what is not there is left out.
+
+Source: vllm/benchmarks/latency.py, throughput.py and serve.py of 0.32.0, and of the releases
+between 0.8.0 and it for the keys that differ.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from typing import Final
+
+from hwval.cell import ArgValue
+from hwval.errors import ResponseError
+from hwval.performance.promise import BenchLatency
+from hwval.performance.promise import BenchServe
+from hwval.performance.promise import BenchThroughput
+
+__all__ = [
+    "UNKNOWN_FLAG",
+    "BenchResult",
+    "engine_flags",
+    "latency_command",
+    "read_latency",
+    "read_serve",
+    "read_throughput",
+    "serve_command",
+    "throughput_command",
+]
+
+UNKNOWN_FLAG: Final = "unrecognized arguments: --random-input-len"
+"""What a version says that does not know the flag."""
+
+# Flags of `vllm serve` that are its server's, not its engine's: `vllm bench latency` refuses them.
+# Source: vllm/entrypoints/openai/cli_args.py of 0.32.0.
+_SERVER_FLAGS: Final = frozenset(
+    {
+        *("allow-credentials", "allowed-headers", "allowed-methods", "allowed-origins"),
+        *("api-server-count", "chat-template", "chat-template-content-format"),
+        *(
+            "default-chat-template-kwargs",
+            "disable-fastapi-docs",
+            "disable-frontend-multiprocessing",
+        ),
+        *("disable-uvicorn-access-log", "enable-auto-tool-choice", "enable-force-include-usage"),
+        *("enable-log-outputs", "enable-log-requests", "enable-prompt-tokens-details"),
+        *("enable-request-id-headers", "enable-server-load-tracking", "headless"),
+        *("disable-log-requests", "log-config-file", "lora-modules", "max-log-len", "middleware"),
+        *("response-role", "return-tokens-as-token-ids", "root-path", "tool-call-parser"),
+        *("tool-parser-plugin", "tool-server", "trust-request-chat-template"),
+        *("uvicorn-log-level", "ssl-ca-certs", "ssl-cert-reqs", "ssl-certfile", "ssl-keyfile"),
+    }
+)
+# Prompts that are decoded and encoded again come out a few tokens longer or shorter.
+_LENGTH_TOLERANCE: Final = 0.05
+_PERCENTILES: Final = ("50", "90", "95", "99")
+_KINDS: Final = ("ttft", "tpot", "itl", "e2el")
+
+
+@dataclass(frozen=True, slots=True)
+class BenchResult:
+    """What one run of the command told.
+
+    Attributes:
+        metrics: Names of ``hwval.threshold.METRICS`` -> values, one mapping a round.
+        requests: Requests that were sent, None where it does not say.
+        failed: Requests that failed.
+        duration_s: Time that it measured, None where it does not say.
+    """
+
+    metrics: tuple[Mapping[str, float], ...]
+    requests: int | None = None
+    failed: int = 0
+    duration_s: float | None = None
+
+
+def engine_flags(arguments: Iterable[tuple[str, ArgValue]], dtype: str) -> list[str]:
+    """Return a cell's engine flags as ``vllm bench latency`` and ``throughput`` take them."""
+    flags = [] if dtype == "auto" else ["--dtype", dtype]
+    for name, value in arguments:
+        if name in _SERVER_FLAGS:
+            continue
+        if isinstance(value, bool):
+            flags.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            flags += [f"--{name}={value}"]
+    return flags
+
+
+def latency_command(
+    section: BenchLatency, *, model: str, flags: Sequence[str], result: str
+) -> list[str]:
+    """Return the command that writes its JSON to ``result``."""
+    return [
+        *("vllm", "bench", "latency", "--model", model, *flags),
+        *("--input-len", str(section.input_tokens), "--output-len", str(section.output_tokens)),
+        *("--batch-size", str(section.batch), "--num-iters-warmup", str(section.warm_up)),
+        *("--num-iters", str(section.iterations), "--output-json", result),
+    ]
+
+
+def throughput_command(
+    section: BenchThroughput, *, model: str, flags: Sequence[str], result: str, is_old: bool = False
+) -> list[str]:
+    """Return the command that writes its JSON to ``result``.
+
+    Lengths of random prompts have flags of their own; vLLM 0.32.0 takes their defaults (1024 and
+    128) whatever ``--input-len`` says, and earlier ones do not know them.
+
+    Args:
+        section: What is asked.
+        model: What is loaded.
+        flags: Of the engine.
+        result: Path of the file.
+        is_old: Whether the flags of earlier versions are used.
+    """
+    prefix = "" if is_old else "random-"
+    return [
+        *("vllm", "bench", "throughput", "--model", model, *flags),
+        *("--dataset-name", "random", "--num-prompts", str(section.requests)),
+        *(f"--{prefix}input-len", str(section.input_tokens)),
+        *(f"--{prefix}output-len", str(section.output_tokens)),
+        *("--output-json", result),
+    ]
+
+
+def serve_command(
+    section: BenchServe, *, base_url: str, served: str, model: str, result: str, seed: int
+) -> list[str]:
+    """Return the command that asks a running engine and writes its JSON to ``result``.
+
+    Args:
+        section: What is asked.
+        base_url: The engine, as a program beside it reaches it.
+        served: Name under which it serves the model.
+        model: What it loaded; its tokenizer makes the prompts.
+        result: Path of the file, with a folder.
+        seed: Of the prompts.
+    """
+    folder, _, name = result.rpartition("/")
+    command = [
+        *("vllm", "bench", "serve", "--backend", "openai", "--base-url", base_url),
+        *("--model", model, "--served-model-name", served, "--seed", str(seed)),
+        *("--dataset-name", "random", "--num-prompts", str(section.requests), "--ignore-eos"),
+        *("--random-input-len", str(section.input_tokens)),
+        *("--random-output-len", str(section.output_tokens)),
+        *("--percentile-metrics", ",".join(_KINDS), "--metric-percentiles", ",".join(_PERCENTILES)),
+        *("--save-result", "--result-dir", folder, "--result-filename", name),
+    ]
+    if section.rate_per_s is not None:
+        command += ["--request-rate", f"{section.rate_per_s:g}"]
+    if section.max_concurrency is not None:
+        command += ["--max-concurrency", str(section.max_concurrency)]
+    return command
+
+
+def read_latency(text: str, section: BenchLatency) -> BenchResult:
+    """Read the JSON of ``vllm bench latency``; each iteration is a round.
+
+    Tokens per second are the batch's output over the time of a batch, its prefill included.
+
+    Raises:
+        ResponseError: It is none, or its numbers cannot be.
+    """
+    data = _object(text, "latency")
+    latencies = _numbers_in(data, "latencies") or _numbers_in(data, "avg_latency")
+    if not latencies or min(latencies) <= 0:
+        raise ResponseError(f"vllm bench latency: latencies {latencies}, expected seconds above 0")
+    tokens = section.batch * section.output_tokens
+    return BenchResult(
+        tuple({"latency_mean_s": one, "output_tokens_per_s": tokens / one} for one in latencies),
+        requests=section.batch,
+        duration_s=sum(latencies),
+    )
+
+
+def read_throughput(text: str, section: BenchThroughput) -> BenchResult:
+    """Read the JSON of ``vllm bench throughput``.
+
+    Its ``tokens_per_second`` counts prompts and answers together. What it prints of answers alone
+    is not in the file, so it is computed; answers have exactly their length.
+
+    Raises:
+        ResponseError: It is none, its numbers cannot be, or it ran another workload.
+    """
+    data = _object(text, "throughput")
+    elapsed_s, requests = _number(data, "elapsed_time"), _number(data, "num_requests")
+    total = _number(data, "total_num_tokens")
+    if not elapsed_s or elapsed_s <= 0 or not requests:
+        raise ResponseError(f"vllm bench throughput: {requests} requests in {elapsed_s} s")
+    found = {
+        "request_per_s": requests / elapsed_s,
+        "output_tokens_per_s": requests * section.output_tokens / elapsed_s,
+    }
+    if total:
+        asked = requests * (section.input_tokens + section.output_tokens)
+        if abs(total - asked) > _LENGTH_TOLERANCE * asked:
+            raise ResponseError(
+                f"vllm bench throughput: {total:,.0f} tokens, asked for {asked:,.0f}: this version "
+                "reads its flags otherwise, and ran another workload"
+            )
+        found["total_tokens_per_s"] = total / elapsed_s
+        found["input_tokens_per_s"] = total / elapsed_s - found["output_tokens_per_s"]
+    missing = max(0, section.requests - round(requests))
+    return BenchResult((found,), section.requests, missing, elapsed_s)
+
+
+def read_serve(text: str) -> BenchResult:
+    """Read the JSON of ``vllm bench serve``; milliseconds become seconds.
+
+    Raises:
+        ResponseError: It is none, or its numbers cannot be.
+    """
+    data = _object(text, "serve")
+    duration_s, completed = _number(data, "duration"), _number(data, "completed")
+    if not duration_s or duration_s <= 0 or completed is None:
+        raise ResponseError(f"vllm bench serve: {completed} requests in {duration_s} s")
+    asked = _number(data, "num_prompts")
+    failed = _number(data, "failed")  # by 0.11.2; before, what is missing
+    if failed is None:
+        failed = max(0.0, (asked or completed) - completed)
+    names = {
+        "request_per_s": "request_throughput",
+        "goodput_request_per_s": "request_goodput",
+        "output_tokens_per_s": "output_throughput",
+        "total_tokens_per_s": "total_token_throughput",
+        "acceptance_rate": "spec_decode_acceptance_rate",
+        "accepted_length_tokens": "spec_decode_acceptance_length",
+    }
+    found = {ours: _number(data, theirs) for ours, theirs in names.items()}
+    rate = found["acceptance_rate"]
+    # It is told in percent.
+    found["acceptance_rate"] = None if rate is None else rate / 100
+    if (tokens := _number(data, "total_input_tokens")) is not None:
+        found["input_tokens_per_s"] = tokens / duration_s
+    for kind in _KINDS:
+        spreads = {"mean": f"mean_{kind}_ms", "p50": f"median_{kind}_ms"}
+        spreads |= {f"p{share}": f"p{share}_{kind}_ms" for share in _PERCENTILES[1:]}
+        for name, theirs in spreads.items():
+            if (value_ms := _number(data, theirs)) is not None:
+                found[f"{kind}_{name}_s"] = value_ms / 1e3
+    metrics = {name: value for name, value in found.items() if value is not None}
+    return BenchResult(
+        (metrics,), None if asked is None else round(asked), round(failed), duration_s
+    )
+
+
+def _object(text: str, which: str) -> dict[str, Any]:
+    try:
+        # A serve result may hold NaN and Infinity, which Python reads and others refuse.
+        data = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ResponseError(f"vllm bench {which}: no JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise ResponseError(f"vllm bench {which}: {text[:80]!r}, expected an object")
+    return data
+
+
+def _number(data: Mapping[str, Any], name: str) -> float | None:
+    value = data.get(name)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def _numbers_in(data: Mapping[str, Any], name: str) -> list[float]:
+    values = data.get(name)
+    values = values if isinstance(values, list) else [values]
+    return [float(one) for one in values if isinstance(one, int | float) and math.isfinite(one)]

@@ -1,0 +1,159 @@
+"""What the load generator saw, as metrics; and why a load does not count.
+
+Nothing that failed is fast: a load with failed requests says nothing of speed, and the same holds
+where the generator itself was the limit or another program was asked too.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from math import ceil
+from math import floor
+
+from hwval.load import LoadRun
+from hwval.load import Summary
+from hwval.load.sample import Sample
+
+__all__ = ["client_bound", "client_numbers", "disagreements", "fault_of", "why_invalid"]
+
+# Counters are read a moment before and after; aborts and warm-ups of others are more.
+_COUNT_TOLERANCE = 0.01
+_TTFT_TOLERANCE = 0.2
+_TTFT_SLACK_S = 0.02
+_KINDS = ("ttft", "itl", "tpot", "e2el")
+
+
+def client_numbers(run: LoadRun, summary: Summary) -> dict[str, float]:
+    """Return the metrics of one load by their names in ``hwval.threshold.METRICS``.
+
+    ``prefill_tokens_per_s`` and ``decode_tokens_per_s`` are those of single requests: prompt tokens
+    over time to first token, and tokens after the first over the time since; where requests run
+    at the same time, they are what one of them gets.
+
+    Args:
+        run: What was measured.
+        summary: What it came to.
+    """
+    good = [sample for sample in run.samples if sample.failure is None]
+    found: dict[str, float | None] = {
+        "output_tokens_per_s": summary.output_tokens_per_s,
+        "request_per_s": summary.request_per_s,
+        "goodput_request_per_s": summary.goodput_request_per_s,
+        "good_share": summary.good_share,
+        "decode_tokens_per_s": _decode(good),
+        "prefill_tokens_per_s": _prefill(good),
+    }
+    if summary.input_tokens is not None and summary.duration_s:
+        total = summary.input_tokens + summary.output_tokens
+        found["input_tokens_per_s"] = summary.input_tokens / summary.duration_s
+        found["total_tokens_per_s"] = total / summary.duration_s
+    for kind in _KINDS:
+        spread = getattr(summary, f"{kind}_s")
+        for name in ("mean", "p50", "p90", "p99") if spread is not None else ():
+            found[f"{kind}_{name}_s"] = getattr(spread, name)
+    for kind, values in _values_s(good).items():
+        if values:
+            found[f"{kind}_p95_s"] = _quantile(sorted(values), 0.95)
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def fault_of(summary: Summary) -> str | None:
+    """Return what the server did wrong, in words with counts; None if nothing."""
+    if not summary.failed:
+        return None
+    kinds = ", ".join(
+        f"{count} times {kind} ({summary.failure_examples.get(kind, 'no detail')})"
+        for kind, count in summary.failures.items()
+    )
+    return f"{summary.failed} of {summary.requests} requests failed: {kinds}"
+
+
+def why_invalid(
+    summary: Summary, engine: Mapping[str, float], throttled: Sequence[str]
+) -> Iterator[str]:
+    """Yield why a load does not count, each reason in words.
+
+    Args:
+        summary: What the client saw.
+        engine: What the engine said of the same time; see ``engine_numbers``.
+        throttled: Devices that ran slower against their will.
+    """
+    if fault := fault_of(summary):
+        yield fault
+    if summary.ended_by:
+        open_ones = summary.unfinished + summary.unsent
+        yield f"{open_ones} of {summary.requests} requests were cut off: {summary.ended_by}"
+    if summary.answered and summary.output_tokens_from != "usage":
+        yield "the server does not count tokens (no usage), so that rates would be guesses"
+    if summary.stopped_early:
+        yield f"{summary.stopped_early} answers ended before the length that was asked for"
+    if preempted := round(engine.get("preemptions", 0.0)):
+        yield f"the engine preempted requests {preempted} times: its KV cache is too small for them"
+    for device in throttled:
+        yield f"throttled: {device}"
+    yield from _foreign_tokens(summary, engine)
+
+
+def client_bound(summary: Summary) -> str | None:
+    """Return why the generator itself was the limit, None if it was not."""
+    if not summary.client_bound:
+        return None
+    return f"client-bound: {'; '.join(summary.client_bound_reasons)}"
+
+
+def disagreements(summary: Summary, engine: Mapping[str, float]) -> Iterator[str]:
+    """Yield where client and engine tell different things of the same load, for people."""
+    theirs, ours = engine.get("ttft_mean_s"), summary.ttft_s
+    if theirs is None or ours is None:
+        return
+    if abs(ours.mean - theirs) > max(_TTFT_SLACK_S, _TTFT_TOLERANCE * theirs):
+        yield (
+            f"mean TTFT is {ours.mean * 1e3:.1f} ms for the client and {theirs * 1e3:.1f} ms for "
+            "the engine: the difference passes before the engine sees a request, or behind it"
+        )
+
+
+def _foreign_tokens(summary: Summary, engine: Mapping[str, float]) -> Iterator[str]:
+    counted = engine.get("generation_tokens")
+    if counted is None or summary.failed or summary.ended_by or not summary.output_tokens:
+        return
+    if abs(counted - summary.output_tokens) > max(1.0, _COUNT_TOLERANCE * summary.output_tokens):
+        yield (
+            f"the engine generated {counted:,.0f} tokens meanwhile, its answers had "
+            f"{summary.output_tokens:,}: somebody else asks it too, or one of both counts wrongly"
+        )
+
+
+def _decode(good: Sequence[Sample]) -> float | None:
+    rates = [1 / one.tpot_s for one in good if one.tpot_s]
+    return statistics.harmonic_mean(rates) if rates else None
+
+
+def _prefill(good: Sequence[Sample]) -> float | None:
+    tokens = [one.input_tokens for one in good]
+    waited_s = sum(one.ttft_s for one in good)
+    known = [one for one in tokens if one is not None]
+    return sum(known) / waited_s if waited_s and len(known) == len(good) else None
+
+
+def _values_s(good: Sequence[Sample]) -> dict[str, list[float]]:
+    return {
+        "ttft": [one.ttft_s for one in good],
+        "tpot": [one.tpot_s for one in good if one.tpot_s is not None],
+        "itl": [
+            (later - earlier) / 1e9
+            for one in good
+            for earlier, later in zip(one.token_ns, one.token_ns[1:], strict=False)
+        ],
+        "e2el": [one.e2el_s for one in good],
+    }
+
+
+def _quantile(ordered: Sequence[float], share: float) -> float:
+    """Return a percentile by linear interpolation, as ``hwval.load`` has its own."""
+    place = share * (len(ordered) - 1)
+    low, high = floor(place), ceil(place)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])

@@ -1,0 +1,175 @@
+"""Can the engine do what its image and model promise?
+
+What is not promised is not asked; what is promised and refused is a failure, with the server's
+words. Of random weights the form of an answer is judged, never its content.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from fixtures.capability import Promised
+from fixtures.record import Record
+from hwval.capability.embedding import EMBEDDINGS_NAME
+from hwval.capability.embedding import SAME_COSINE
+from hwval.capability.embedding import TEXTS
+from hwval.capability.embedding import Embeddings
+from hwval.capability.embedding import cosine
+from hwval.capability.embedding import load_embeddings
+from hwval.capability.embedding import lowest_cosine
+from hwval.capability.embedding import trouble_with as trouble_with_vectors
+from hwval.capability.needle import depths_without_answer
+from hwval.capability.skills import Skills
+from hwval.capability.sound import trouble_with as trouble_with_sound
+from hwval.capability.structured import CITY
+from hwval.capability.structured import TOOL_NAME
+from hwval.capability.structured import trouble_with as trouble_with_json
+from hwval.cell import Cell
+from hwval.generate import Generation
+from hwval.matrix import PromisesSection
+
+pytestmark = pytest.mark.capabilities
+
+
+def test_embedding_dimension(
+    embeds: Skills, cell: Cell, promises: PromisesSection, record: Record
+) -> None:
+    """Vectors have the promised number of elements, a finite length, and differ between texts."""
+    wanted = promises.capabilities.embeddings
+    vectors = embeds.embed(TEXTS)
+    trouble = trouble_with_vectors(
+        vectors, dimension=wanted.dimension, is_normalized=wanted.normalized
+    )
+    record.number("embedding_elements", len(vectors[0]))
+
+    assert not trouble
+    kept = Embeddings(cell.id, cell.model, TEXTS, tuple(map(tuple, vectors)))
+    record.attach("embeddings", EMBEDDINGS_NAME, kept.to_json())
+
+
+def test_embedding_repeats(embeds: Skills, record: Record) -> None:
+    """The same text twice has the same vector."""
+    least = lowest_cosine(embeds.embed(TEXTS), embeds.embed(TEXTS))
+    record.number("least_cosine", least)
+
+    assert least >= SAME_COSINE
+
+
+def test_embedding_order(embeds: Skills, record: Record) -> None:
+    """Each text keeps its vector, wherever it stands in a request."""
+    turned = embeds.embed([*TEXTS[1:], TEXTS[0]])
+    least = lowest_cosine(embeds.embed(TEXTS), [turned[-1], *turned[:-1]])
+    record.number("least_cosine", least)
+
+    assert least >= SAME_COSINE
+
+
+def test_embedding_batch(embeds: Skills, record: Record) -> None:
+    """A text alone has the vector that it has among others, longer and shorter ones."""
+    alone = [embeds.embed([text])[0] for text in TEXTS]
+    least = lowest_cosine(embeds.embed(TEXTS), alone)
+    record.number("least_cosine", least)
+
+    assert least >= SAME_COSINE
+
+
+@pytest.mark.usefixtures("embeds", "real_weights")
+def test_embedding_meaning(embeds: Skills, record: Record) -> None:
+    """Texts that mean the same are closer than texts that do not."""
+    vectors = embeds.embed(TEXTS)
+    near, far = cosine(vectors[0], vectors[1]), cosine(vectors[0], vectors[2])
+    record.number("near_cosine", near)
+    record.number("far_cosine", far)
+
+    assert near > far
+
+
+def test_embedding_parity(
+    embeds: Skills, promises: PromisesSection, promised: Promised, record: Record
+) -> None:
+    """Vectors point where those of the reference do."""
+    wanted = promises.capabilities.embeddings
+    name = record.needed(wanted.reference, "the matrix names no reference")
+    expected = load_embeddings(promised.beside_matrix(name))
+    least = lowest_cosine(expected.vectors, embeds.embed(TEXTS))
+    record.number("least_cosine", least)
+
+    assert least >= wanted.cosine_at_least
+
+
+def test_picture_colour(sees: Skills, record: Record) -> None:
+    """The colours of two pictures are named."""
+    said = {colour: sees.name_colour("circle", colour) for colour in ("red", "blue")}
+    record.needed(sees.has_meaning or None, f"answered; random weights mean nothing by {said}")
+
+    assert all(colour in answer for colour, answer in said.items()), said
+
+
+def test_picture_shape(sees: Skills, record: Record) -> None:
+    """The shapes of two pictures are named."""
+    said = {shape: sees.name_shape(shape, "green") for shape in ("circle", "triangle")}
+    record.needed(sees.has_meaning or None, f"answered; random weights mean nothing by {said}")
+
+    assert all(shape in answer for shape, answer in said.items()), said
+
+
+def test_audio_in(hears: Skills, promises: PromisesSection, promised: Promised) -> None:
+    """A tone is taken in and answered by text; what a tone says is nobody's to judge."""
+    by_chat = promised.hears_by_chat(promises.capabilities.audio.by)
+    text = hears.describe_tone() if by_chat else hears.transcribe_tone()
+
+    assert text or not by_chat
+
+
+def test_audio_out(speaks: Skills, promises: PromisesSection, record: Record) -> None:
+    """An answer by voice is a sound of some length that is not silent."""
+    sound = speaks.speak(promises.capabilities.audio.voice)
+    record.attach("sound", "answer.wav", sound)
+    trouble = trouble_with_sound(sound)
+
+    assert not trouble
+
+
+def test_tool_named(calls_tools: Skills) -> None:
+    """A tool that must be called is called, with arguments that fit its schema."""
+    call = calls_tools.call_named_tool()
+
+    assert call.name == TOOL_NAME
+    assert not trouble_with_json(call.arguments, is_call=True)
+
+
+def test_tool_required(calls_tools: Skills) -> None:
+    """Where some tool must be called, one is, with arguments that fit its schema."""
+    call = calls_tools.call_required_tool()
+
+    assert call.name == TOOL_NAME
+    assert not trouble_with_json(call.arguments, is_call=True)
+
+
+@pytest.mark.usefixtures("calls_tools", "real_weights")
+def test_tool_chosen(calls_tools: Skills) -> None:
+    """A question that needs the tool makes the model call it, about the right city."""
+    call = calls_tools.call_tool()
+
+    assert call.name == TOOL_NAME
+    assert CITY in call.arguments
+    assert not trouble_with_json(call.arguments, is_call=True)
+
+
+def test_structured_output(fills_schemas: Skills, record: Record) -> None:
+    """An answer that must fit a JSON Schema does, and says the right city."""
+    filled = fills_schemas.fill_schema()
+    is_whole = fills_schemas.has_meaning or not filled.is_cut
+    record.enough(is_enough=is_whole, otherwise="random weights came to no end")
+
+    assert not trouble_with_json(filled.text)
+    assert CITY in filled.text or not fills_schemas.has_meaning
+
+
+@pytest.mark.usefixtures("writes_text", "real_weights")
+def test_needle(ask: Generation, promises: PromisesSection, record: Record) -> None:
+    """A sentence in a long context is found again, wherever it stands."""
+    wanted = record.needed(promises.capabilities.needle, "the matrix promises no long context")
+    missed = depths_without_answer(ask, wanted.tokens, wanted.depths)
+
+    assert not missed

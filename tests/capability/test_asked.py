@@ -1,0 +1,72 @@
+"""Which capabilities a cell is asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from hwval.capability.asked import why_not_asked
+from hwval.capability.promise import CapabilitiesSection
+from hwval.catalogue import Capability
+from hwval.catalogue import Server
+from hwval.cell import ArgValue
+from hwval.cell import Cell
+from hwval.cell import Dtype
+
+TEXT = frozenset({Capability.COMPLETIONS, Capability.CHAT})
+TOOLS = TEXT | {Capability.TOOLS}
+VECTORS = frozenset({Capability.EMBEDDINGS})
+
+
+def _why_not(
+    wanted: Capability,
+    offered: frozenset[Capability],
+    *arguments: tuple[str, ArgValue],
+    server: Server = Server.VLLM,
+    **section: tuple[Capability, ...],
+) -> str | None:
+    return why_not_asked(
+        wanted,
+        offered=offered,
+        section=CapabilitiesSection.model_validate(section),
+        cell=Cell("cpu", 1, "image", "model", Dtype.AUTO, engine_args=arguments),
+        server=server,
+    )
+
+
+@pytest.mark.parametrize("capability", TEXT)
+def test_what_both_promise_is_asked(capability: Capability) -> None:
+    """Without a word in the matrix."""
+    assert _why_not(capability, TEXT) is None
+
+
+def test_what_nobody_promises_is_not_asked() -> None:
+    """The reason is told."""
+    assert _why_not(Capability.VISION, TEXT) == "image and model do not promise vision"
+
+
+def test_matrix_adds_and_takes_away() -> None:
+    """It knows more than the catalogue."""
+    assert _why_not(Capability.VISION, TEXT, add=(Capability.VISION,)) is None
+    why_not = _why_not(Capability.CHAT, TEXT, remove=(Capability.CHAT,))
+    assert why_not == "the matrix takes chat away"
+
+
+def test_vllm_calls_tools_with_a_parser_alone() -> None:
+    """The flag is the promise; other servers need none."""
+    without = _why_not(Capability.TOOLS, TOOLS)
+
+    assert without == "the server is started without tool-call-parser"
+    assert _why_not(Capability.TOOLS, TOOLS, ("tool-call-parser", "hermes")) is None
+    assert _why_not(Capability.TOOLS, TOOLS, server=Server.LLAMA_CPP) is None
+
+
+def test_pooling_server_writes_no_text() -> None:
+    """And one for text gives no vectors; a model that can do nothing else needs no flag."""
+    pooling = ("runner", "pooling")
+    both = TEXT | VECTORS
+
+    assert "started for embeddings" in (_why_not(Capability.CHAT, both, pooling) or "")
+    assert _why_not(Capability.EMBEDDINGS, both, pooling) is None
+    assert "embeddings need runner" in (_why_not(Capability.EMBEDDINGS, both) or "")
+    assert _why_not(Capability.EMBEDDINGS, VECTORS) is None
+    assert _why_not(Capability.EMBEDDINGS, both, server=Server.INFINITY) is None

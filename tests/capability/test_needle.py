@@ -1,0 +1,72 @@
+"""A sentence in a long text: where it stands, how long the text is, and what is missed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from hashlib import sha256
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hwval.capability.needle import ANSWER
+from hwval.capability.needle import depths_without_answer
+from hwval.capability.needle import haystack
+from hwval.capability.needle import sentences_within
+from hwval.client import openai_client
+from hwval.engine.base import Endpoint
+from hwval.generate import Generation
+from tests.fakes.process import FakeEngineProcess
+
+
+@given(st.integers(0, 60), st.floats(0, 1))
+def test_needle_stands_once_at_its_depth(sentences: int, depth: float) -> None:
+    """As far in as asked, whatever the length; the question comes last."""
+    prompt = haystack(sentences, depth)
+    before = prompt.partition(ANSWER)[0].count("Boat")
+
+    assert prompt.count(ANSWER) == 1
+    assert before == round(depth * sentences)
+    assert prompt.count("Boat") == sentences
+    assert prompt.endswith("The number on the lighthouse door is")
+
+
+def test_no_sentence_gives_the_answer_away() -> None:
+    """The numbers of boats and boxes are others."""
+    assert ANSWER not in haystack(3000, 0.5).replace(f"is {ANSWER}.", "", 1)
+
+
+@given(st.integers(1, 60), st.integers(1, 400), st.integers(200, 100_000))
+def test_length_comes_from_two_measurements(per_sentence: int, top: int, tokens: int) -> None:
+    """Sentences of equal length fill the room and never more."""
+    few, many = ((n, top + n * per_sentence) for n in (8, 24))
+    count = sentences_within(tokens, few=few, many=many)
+
+    assert count == 0 or top + count * per_sentence <= tokens
+    assert top + (count + 1) * per_sentence > tokens
+
+
+@pytest.fixture(scope="module")
+def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generation]:
+    """An engine that finds the needle in the second half of a text of 40 sentences alone."""
+    file = tmp_path_factory.mktemp("answers") / "answers.jsonl"
+    prompts = [haystack(count, depth) for count in range(80) for depth in (0.75, 1.0)]
+    rows = [
+        {"prompt_sha256": sha256(prompt.encode()).hexdigest(), "text": f" {ANSWER}."}
+        for prompt in prompts
+    ]
+    file.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    arguments = ["--max-model-len", "8192"]
+    with FakeEngineProcess("fake", {"answers_file": str(file), "itl_s": 0}, arguments) as server:
+        endpoint = Endpoint(server.base_url, str(server.api_key))
+        with openai_client(endpoint, 20.0) as client:
+            yield Generation(client, model="fake", context_tokens=8192, metrics=dict)
+
+
+def test_missed_depths_are_told(knowing: Generation) -> None:
+    """With what was said there; depths at which it was found are not."""
+    missed = depths_without_answer(knowing, 2000, (0.25, 0.75, 1.0))
+
+    assert len(missed) == 1
+    assert missed[0].startswith("at 25% of 2000 tokens: ' ")

@@ -1,0 +1,191 @@
+"""Requests beyond text, to an engine that has every skill, one that has none, and some that lie."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import openai
+import pytest
+
+from hwval.capability.embedding import SAME_COSINE
+from hwval.capability.embedding import TEXTS
+from hwval.capability.embedding import lowest_cosine
+from hwval.capability.embedding import trouble_with as trouble_with_vectors
+from hwval.capability.picture import COLOURS
+from hwval.capability.picture import SHAPES
+from hwval.capability.skills import Skills
+from hwval.capability.skills import ToolCall
+from hwval.capability.sound import trouble_with as trouble_with_sound
+from hwval.capability.structured import CITY
+from hwval.capability.structured import TOOL_NAME
+from hwval.capability.structured import trouble_with as trouble_with_json
+from hwval.client import openai_client
+from hwval.engine.base import Endpoint
+from hwval.errors import ResponseError
+from tests.fakes.process import FakeEngineProcess
+from tests.fakes.scenario import SKILLS
+from tests.fakes.skills import DIMENSION
+
+
+@contextmanager
+def asking(
+    skills: tuple[str, ...] = SKILLS, lies: tuple[str, ...] = (), *, has_meaning: bool = True
+) -> Iterator[Skills]:
+    """Run a fake engine and give the means to ask it."""
+    scenario = {"skills": skills, "lies": lies, "itl_s": 0}
+    with FakeEngineProcess("fake", scenario, ["--max-model-len", "4096"]) as server:
+        endpoint = Endpoint(server.base_url, str(server.api_key))
+        with openai_client(endpoint, 10.0) as client:
+            yield Skills(client, model="fake", has_meaning=has_meaning)
+
+
+@pytest.fixture(scope="module")
+def able() -> Iterator[Skills]:
+    """An engine that can do everything."""
+    with asking() as skills:
+        yield skills
+
+
+@pytest.fixture(scope="module")
+def unable() -> Iterator[Skills]:
+    """An engine that can do nothing but text."""
+    with asking(skills=()) as skills:
+        yield skills
+
+
+def test_vectors_come_in_the_order_of_texts(able: Skills) -> None:
+    """Alone, together and reversed they are the same."""
+    vectors = able.embed(TEXTS)
+    alone = [able.embed([text])[0] for text in TEXTS]
+
+    assert trouble_with_vectors(vectors, dimension=DIMENSION, is_normalized=True) == ""
+    assert lowest_cosine(vectors, alone) >= SAME_COSINE
+    assert lowest_cosine(vectors, able.embed(TEXTS[::-1])[::-1]) >= SAME_COSINE
+
+
+@pytest.mark.parametrize("lie", ["batch", "shuffled"])
+def test_vectors_of_a_mixed_up_batch_are_caught(lie: str) -> None:
+    """A text alone has another vector than among others."""
+    with asking(lies=(lie,)) as skills:
+        alone = [skills.embed([text])[0] for text in TEXTS]
+
+        assert lowest_cosine(skills.embed(TEXTS), alone) < SAME_COSINE
+
+
+def test_collapsed_vectors_are_caught() -> None:
+    """One vector for everything is none."""
+    with asking(lies=("alike",)) as skills:
+        told = trouble_with_vectors(skills.embed(TEXTS), dimension=None, is_normalized=False)
+
+        assert "all alike" in told
+
+
+@pytest.mark.parametrize("colour", COLOURS)
+def test_colour_is_seen(able: Skills, colour: str) -> None:
+    """The picture arrives whole."""
+    assert colour in able.name_colour("circle", colour)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_shape_is_seen(able: Skills, shape: str) -> None:
+    """Whatever its colour."""
+    assert shape in able.name_shape(shape, "green")
+
+
+def test_blind_model_names_no_colour() -> None:
+    """It answers, and not to the picture."""
+    with asking(lies=("blind",)) as skills:
+        assert "red" not in skills.name_colour("circle", "red")
+
+
+def test_tone_is_heard_both_ways(able: Skills) -> None:
+    """By chat and by the endpoint of transcriptions."""
+    assert able.describe_tone() == "A steady tone."
+    assert able.transcribe_tone() == "A tone."
+
+
+def test_voice_is_a_sound(able: Skills) -> None:
+    """With and without a voice by name."""
+    assert trouble_with_sound(able.speak(None)) == ""
+    assert trouble_with_sound(able.speak("Cherry")) == ""
+
+
+def test_silent_voice_is_caught() -> None:
+    """A file of zeros is no speech."""
+    with asking(lies=("silent",)) as skills:
+        assert "silent" in trouble_with_sound(skills.speak(None))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [Skills.call_named_tool, Skills.call_required_tool, Skills.call_tool],
+    ids=["named", "required", "chosen"],
+)
+def test_tool_is_called(able: Skills, call: Callable[[Skills], ToolCall]) -> None:
+    """With arguments that fit."""
+    called = call(able)
+
+    assert (called.name, called.finish_reason) == (TOOL_NAME, "tool_calls")
+    assert trouble_with_json(called.arguments, is_call=True) == ""
+
+
+@pytest.mark.parametrize("has_meaning", [True, False], ids=["real", "random"])
+def test_schema_is_filled(*, has_meaning: bool) -> None:
+    """Whether the answer is greedy or drawn."""
+    with asking(has_meaning=has_meaning) as skills:
+        filled = skills.fill_schema()
+
+        assert trouble_with_json(filled.text) == ""
+        assert CITY in filled.text
+        assert not filled.is_cut
+
+
+def test_values_outside_the_schema_are_caught() -> None:
+    """In an answer as in a call."""
+    with asking(lies=("schema",)) as skills:
+        assert "-1 is less than" in trouble_with_json(skills.fill_schema().text)
+        called = skills.call_named_tool()
+        assert "-1 is less than" in trouble_with_json(called.arguments, is_call=True)
+
+
+def test_missing_call_tells_what_came_instead() -> None:
+    """An answer in words is no call."""
+    with (
+        asking(lies=("no-call",)) as skills,
+        pytest.raises(ResponseError, match="one call of weather_forecast was asked for, and 0"),
+    ):
+        skills.call_required_tool()
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        pytest.param(lambda skills: skills.embed(TEXTS), "Not Found", id="embeddings"),
+        pytest.param(lambda skills: skills.transcribe_tone(), "Not Found", id="transcription"),
+        pytest.param(
+            lambda skills: skills.describe_tone(), "fake is not a multimodal model", id="audio"
+        ),
+        pytest.param(
+            lambda skills: skills.name_shape("circle", "red"),
+            "fake is not a multimodal model",
+            id="vision",
+        ),
+    ],
+)
+def test_refusal_carries_the_servers_words(
+    unable: Skills, ask: Callable[[Skills], object], words: str
+) -> None:
+    """So that a promise that is refused says why."""
+    with pytest.raises(openai.APIStatusError, match=words):
+        ask(unable)
+
+
+def test_silence_on_a_wish_is_told(unable: Skills) -> None:
+    """A server that ignores what it does not know gives text, and no sound, call or JSON."""
+    with pytest.raises(ResponseError, match="none of its choices has audio"):
+        unable.speak(None)
+    with pytest.raises(ResponseError, match="and 0 came back"):
+        unable.call_named_tool()
+    assert "is no JSON" in trouble_with_json(unable.fill_schema().text)

@@ -1,0 +1,88 @@
+"""What the load generator saw, and why a load does not count."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from hwval.load import Ask
+from hwval.load import LoadRun
+from hwval.load import Summary
+from hwval.load import summarise
+from hwval.performance.client_side import client_bound
+from hwval.performance.client_side import client_numbers
+from hwval.performance.client_side import disagreements
+from hwval.performance.client_side import fault_of
+from hwval.performance.client_side import why_invalid
+from hwval.threshold import METRICS
+from tests.performance.simulated import SimulatedEngine
+from tests.performance.simulated import player
+
+
+def load(engine: SimulatedEngine | None = None, *, requests: int = 4) -> tuple[LoadRun, Summary]:
+    engine = engine or SimulatedEngine()
+    one = player(engine)
+    run = engine.run(one.plan_of([Ask("x", 11)] * requests, concurrency=2))
+    return run, summarise(run)
+
+
+def test_numbers_have_names_of_the_registry() -> None:
+    """A limit may name any of them."""
+    found = client_numbers(*load())
+
+    assert found.keys() <= METRICS.keys()
+    assert found["ttft_p95_s"] == pytest.approx(0.05)
+    assert found["itl_p95_s"] == pytest.approx(0.01)
+    assert found["tpot_mean_s"] == pytest.approx(0.01)
+    assert found["total_tokens_per_s"] == pytest.approx((4 * 32 + 44) / 0.3)
+
+
+def test_sound_load_counts() -> None:
+    """Nothing speaks against it."""
+    _, summary = load()
+
+    assert list(why_invalid(summary, {"generation_tokens": 44.0}, [])) == []
+    assert fault_of(summary) is None
+    assert client_bound(summary) is None
+
+
+def test_failures_are_told_with_counts_and_an_example() -> None:
+    """By kind."""
+    _, summary = load(SimulatedEngine(fail_every=2))
+
+    assert fault_of(summary) == "2 of 4 requests failed: 2 times status 500 (out of order)"
+
+
+def test_every_reason_is_told() -> None:
+    """What is cut off, guessed, too short, preempted, throttled or somebody else's."""
+    _, summary = load()
+    bad = replace(
+        summary,
+        ended_by="the run had 3 s",
+        unfinished=2,
+        output_tokens_from="events",
+        stopped_early=1,
+    )
+    found = list(why_invalid(bad, {"preemptions": 3.0}, ["gpu 0: hardware slowdown"]))
+    foreign = list(why_invalid(summary, {"generation_tokens": 60.0}, []))
+
+    assert found == [
+        "2 of 4 requests were cut off: the run had 3 s",
+        "the server does not count tokens (no usage), so that rates would be guesses",
+        "1 answers ended before the length that was asked for",
+        "the engine preempted requests 3 times: its KV cache is too small for them",
+        "throttled: gpu 0: hardware slowdown",
+    ]
+    assert len(foreign) == 1
+    assert foreign[0].startswith("the engine generated 60 tokens meanwhile, its answers had 44")
+
+
+def test_client_and_engine_may_disagree() -> None:
+    """It is shown, with both numbers."""
+    _, summary = load()
+    [text] = disagreements(summary, {"ttft_mean_s": 0.01})
+
+    assert "50.0 ms for the client and 10.0 ms for the engine" in text
+    assert list(disagreements(summary, {"ttft_mean_s": 0.049})) == []
+    assert list(disagreements(summary, {})) == []

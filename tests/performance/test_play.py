@@ -1,0 +1,95 @@
+"""One load, looked at from three sides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from hwval.errors import EngineUnreachable
+from hwval.load.lengths import Lengths
+from hwval.load.workload import Workload
+from hwval.telemetry import Reading
+from tests.performance.simulated import SimulatedEngine
+from tests.performance.simulated import player
+
+WORKLOAD = Workload(requests=4, input_tokens=Lengths(32, 32), output_tokens=Lengths(11, 11))
+
+
+@dataclass
+class Meter:
+    """A sensor whose energy counter rises with each reading."""
+
+    name: str = "gpu 0"
+    energy_j: float = 0.0
+    slowdowns: tuple[str, ...] = ()
+
+    def read(self) -> Reading:
+        self.energy_j += 22.0
+        return Reading(energy_j=self.energy_j, power_w=300.0, slowdowns=self.slowdowns)
+
+
+def test_three_sides_stand_beside_each_other() -> None:
+    """Client, engine and device, with the energy of a token."""
+    one = player(SimulatedEngine(), subject={"sensors": (Meter(),)})
+    found = one.round("p", 1, one.plan(WORKLOAD, concurrency=2))
+
+    assert found.valid
+    assert found.client["request_per_s"] == pytest.approx(4 / 0.3)
+    assert found.engine["generation_tokens"] == 44
+    assert found.device["device_power_max_w"] == 300.0
+    assert found.device["energy_j_per_token"] == pytest.approx(22 / 44)
+    assert len(one.ttft_values_s["p"]) == 4
+
+
+def test_throttled_device_invalidates_a_round() -> None:
+    """It is shown, and no failure of the image."""
+    one = player(SimulatedEngine(), subject={"sensors": (Meter(slowdowns=("hot",)),)})
+    found = one.round("p", 1, one.plan(WORKLOAD, concurrency=2))
+
+    assert (found.valid, found.failed) == (False, 0)
+    assert found.why_invalid == ("throttled: gpu 0: hot",)
+    assert one.ttft_values_s == {}
+
+
+def test_engine_without_metrics_is_measured_all_the_same() -> None:
+    """Its side stays empty."""
+
+    def metrics() -> dict[str, float]:
+        raise EngineUnreachable("nobody there")
+
+    one = player(SimulatedEngine(), subject={"metrics": metrics})
+    found = one.round("p", 1, one.plan(WORKLOAD, concurrency=2))
+
+    assert found.valid
+    assert found.engine == {}
+
+
+def test_loads_end_by_their_deadline() -> None:
+    """The shorter of the request's and the round's holds for a request."""
+    one = player(SimulatedEngine(), subject={"answer_s": 5.0})
+    plan = one.plan(WORKLOAD, concurrency=2)
+
+    assert (plan.limits.request_s, plan.limits.run_s) == (5.0, 60.0)
+    assert plan.target.api_key == "key"
+
+
+def test_progress_tells_point_round_and_rate() -> None:
+    """For the line that moves."""
+    told: list[str] = []
+    one = player(SimulatedEngine(), tell=told.append)
+    one.round("concurrency 2", 3, one.plan(WORKLOAD, concurrency=2))
+
+    assert told[0].startswith("concurrency 2 · round 3 · requests: 4 of 4, ")
+
+
+def test_engines_beside_each_other_are_one_load() -> None:
+    """Requests and tokens of all instances add up."""
+    one, other = player(SimulatedEngine()), SimulatedEngine()
+    beside = player(other).subject
+    # The second engine's answers come from the same arithmetic; its counters are its own.
+    plan = one.plan(WORKLOAD, concurrency=2)
+    found = one.round("p", 1, plan, beside=[(beside, plan)])
+
+    assert found.requests == 8
+    assert found.client["request_per_s"] == pytest.approx(8 / 0.3)

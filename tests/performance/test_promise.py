@@ -1,0 +1,115 @@
+"""What a matrix may write under performance, and what is refused at load."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from hwval.load.lengths import Lengths
+from hwval.performance.promise import PerformanceSection
+
+
+def test_empty_section_asks_nothing() -> None:
+    """Only what stands in the matrix is asked."""
+    section = PerformanceSection()
+
+    assert not section.is_asked
+    assert section.partners == frozenset()
+
+
+def test_workload_and_limits_stand_together() -> None:
+    """Lengths are written as for `hwval load`, limits as everywhere."""
+    section = PerformanceSection.model_validate(
+        {
+            "single_stream": {
+                "input_tokens": "64..128",
+                "output_tokens": 16,
+                "limits": {
+                    "decode_tokens_per_s": {
+                        "floor": 12,
+                        "relative_to": {"cell": "aiter-off", "at_least": 1.5},
+                    }
+                },
+            },
+            "speculative": {"without": "plain"},
+        }
+    )
+    single = section.single_stream
+
+    assert single is not None
+    assert single.input_tokens == Lengths(64, 128)
+    assert single.context_tokens == 144
+    assert section.is_asked
+    assert section.partners == {"aiter-off", "plain"}
+
+
+def test_limit_may_name_its_point() -> None:
+    """What is promised at a point goes before what is promised everywhere."""
+    section = PerformanceSection.model_validate(
+        {
+            "serving": {
+                "rates_per_s": [1, 4],
+                "limits": {"ttft_p99_s": {"ceiling": 1}},
+                "limits_at": {4: {"ttft_p99_s": {"ceiling": 2}}},
+            }
+        }
+    ).serving
+
+    assert section is not None
+    assert section.limits_of(1.0)["ttft_p99_s"].ceiling == 1
+    assert section.limits_of(4.0)["ttft_p99_s"].ceiling == 2
+
+
+def test_fixed_batch_looks_after_its_iterations() -> None:
+    """The iterations are the rounds before the first look."""
+    section = PerformanceSection.model_validate({"fixed_batch": {}}).fixed_batch
+
+    assert section is not None
+    assert (section.warm_up, section.iterations, section.looks.first) == (3, 5, 5)
+
+
+@pytest.mark.parametrize(
+    ("written", "problem"),
+    [
+        ({"ofline": {}}, "did you mean 'offline'"),
+        ({"serving": {}}, "Field required"),
+        ({"serving": {"rates_per_s": []}}, "rising order"),
+        ({"serving": {"rates_per_s": [4, 1]}}, "rising order"),
+        ({"serving": {"rates_per_s": [0]}}, "greater than 0"),
+        ({"concurrency_sweep": {"concurrencies": [1, 1]}}, "rising order"),
+        ({"offline": {"input_tokens": 0}}, "expected 1 token or more"),
+        ({"offline": {"input_tokens": True}}, "expected tokens"),
+        ({"offline": {"requests": 1.5}}, "valid integer"),
+        ({"offline": {"max_duration": 5}}, "unit"),
+        ({"offline": {"min_rounds": 2}}, "greater than or equal to 3"),
+        ({"offline": {"min_rounds": 9, "max_rounds": 8}}, "is below min_rounds"),
+        ({"offline": {"limits": {"output_tokens_per_s": {"ceiling": 3}}}}, "floor"),
+        ({"offline": {"limits": {"knee_concurrency": {"floor": 3}}}}, "is not measured here"),
+        ({"offline": {"limits": {"tokens": {"floor": 3}}}}, "is no metric"),
+        ({"prefix_cache": {"input_tokens": 64, "shared_prefix_tokens": 64}}, "less than input"),
+        (
+            {
+                "serving": {
+                    "rates_per_s": [1],
+                    "limits_at": {2: {"ttft_p99_s": {"ceiling": 1}}},
+                }
+            },
+            "nothing is measured at 2; allowed: 1",
+        ),
+    ],
+)
+def test_nonsense_is_refused_at_load(written: dict[str, Any], problem: str) -> None:
+    """With what is wrong and what is allowed."""
+    with pytest.raises(ValidationError, match=problem):
+        PerformanceSection.model_validate(written)
+
+
+@pytest.mark.parametrize("written", ["128", "64..256", "128~32", "1~5"])
+def test_workload_is_told_as_it_was_written(written: str) -> None:
+    """Files that a run leaves speak the matrix's language."""
+    section = PerformanceSection.model_validate({"offline": {"input_tokens": written}}).offline
+
+    assert section is not None
+    assert section.model_dump(mode="json")["input_tokens"] == written
