@@ -15,11 +15,13 @@ from allure_commons import model2
 
 from hwval.allure import categories
 from hwval.allure import write_allure
+from hwval.pictures import draw_pictures
 from hwval.result import Run
 from hwval.summary import summarise
 from hwval.verdict import Outcome
 from tests.fakes.sample_run import all_outcomes
 from tests.fakes.sample_run import make_verdict
+from tests.fakes.sample_run import measured_run
 
 
 def results(folder: Path) -> list[dict[str, Any]]:
@@ -285,3 +287,89 @@ def test_the_environment_holds_host_matrices_and_versions(out: Path) -> None:
     assert "started = 2026-11-20T10\\:00\\:00+00\\:00" in lines
     assert "vllm = 0.32.0" in lines
     assert "complete = yes" in lines
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Results of a run that measured speed, accuracy and capabilities."""
+    folder = tmp_path_factory.mktemp("run")
+    run = measured_run(folder)
+    draw_pictures(run)
+    for engine in run.engines:
+        log = folder / str(engine.log)
+        log.parent.mkdir(parents=True, exist_ok=True)
+        log.write_text("a line of the log\n")
+    write_allure(run, folder / "out")
+    return folder / "out"
+
+
+class TestMeasured:
+    """What was measured, in the results."""
+
+    def of(self, folder: Path, question: str) -> list[dict[str, Any]]:
+        return [one for one in results(folder) if one["fullName"].endswith(f"#{question}")]
+
+    def test_pictures_and_files_are_attached_to_their_question(self, measured: Path) -> None:
+        """Both forms of each, with their types; and those that compare it with other cells."""
+        for result in self.of(measured, "performance/concurrency_sweep"):
+            found = {each["name"]: each["type"] for each in result["attachments"]}
+            assert found.items() >= {
+                ("Latency percentiles.png", "image/png"),
+                ("Latency percentiles.svg", "image/svg+xml"),
+                ("Time to first token of single requests.png", "image/png"),
+                ("what was measured.json", "application/json"),
+            }
+            assert any(name.startswith("Throughput against concurrency") for name in found)
+
+    def test_no_file_is_attached_twice(self, measured: Path) -> None:
+        """Allure 3.18 shows a file in one result alone, and calls it missed in others."""
+        sources = Counter(
+            each["source"] for one in results(measured) for each in one["attachments"]
+        )
+
+        assert set(sources.values()) == {1}
+
+    def test_engine_goes_with_the_first_answer_and_with_bad_ones(self, measured: Path) -> None:
+        """Who looks into a failure needs the log there."""
+        for result in results(measured):
+            has_log = any(each["name"] == "engine.log" for each in result["attachments"])
+            is_first = result["fullName"].endswith("#load/ready")
+            assert has_log == (is_first or result["status"] in {"failed", "broken"})
+
+    def test_checks_are_a_table_in_the_description(self, measured: Path) -> None:
+        """And a file for programs."""
+        result = next(
+            one
+            for one in self.of(measured, "performance/single_stream")
+            if one["status"] == "passed"
+        )
+        head, rule, *rows = result["description"].splitlines()
+
+        assert head.startswith("| Verdict | Metric | Measured | Promised |")
+        assert {line.count("|") for line in (head, rule)} == {9}
+        assert rows[0].startswith("| PASS | decode\\_tokens\\_per\\_s | 54 tokens/s (51.73")
+        (source,) = [
+            each["source"] for each in result["attachments"] if each["name"] == "checks.json"
+        ]
+        assert json.loads((measured / source).read_text())["checks"][0]["value"] == pytest.approx(
+            54
+        )
+
+    def test_broken_promises_have_a_category(self, measured: Path) -> None:
+        """Those of accuracy one of their own."""
+        rules = json.loads((measured / "categories.json").read_text())
+        named = {}
+        for result in results(measured):
+            message = result["statusDetails"].get("message", "")
+            if "promise-broken" in message:
+                (named[result["fullName"].rpartition("#")[2]],) = [
+                    rule["name"]
+                    for rule in rules
+                    if result["status"] in rule["matchedStatuses"]
+                    and re.fullmatch(rule["messageRegex"], message)
+                ]
+
+        assert named == {
+            "performance/single_stream": "Promises not kept",
+            "accuracy/score": "Promises not kept: accuracy",
+        }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -10,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from hwval.errors import UsageError
+from hwval.pictures import Gallery
+from hwval.pictures import draw_pictures
 from hwval.result import Journal
 from hwval.signoff import SIGNS
 from hwval.signoff import format_number
@@ -25,6 +28,7 @@ from tests.fakes.sample_run import large_run
 from tests.fakes.sample_run import make_cell
 from tests.fakes.sample_run import make_engine
 from tests.fakes.sample_run import make_run
+from tests.fakes.sample_run import measured_run
 from tests.fakes.sample_run import passing
 
 
@@ -220,7 +224,9 @@ def test_write_signoff_needs_a_journal(tmp_path: Path) -> None:
         ("drift_s", -2, ("drift", "-2 s")),
         ("weights_bytes", 2**30, ("weights", "1.00 GiB")),
         ("kv_cache_tokens", 131072.0, ("kv cache", "131,072 tokens")),
-        ("decode_tokens_per_s", 41.72, ("decode", "41.7 tokens/s")),
+        ("decode_tokens_per_s", 41.72, ("decode", "41.72 tokens/s")),
+        ("ttft_p99_s at concurrency 8", 0.0312, ("ttft p99 at concurrency 8", "31.2 ms")),
+        ("knee_concurrency", 32.0, ("knee concurrency", "32 streams")),
         ("tokens_per_s", 4, ("tokens", "4 tokens/s")),
         ("requests", 3, ("requests", "3")),
         ("hit_ratio", 0.5, ("hit", "50.0%")),
@@ -280,3 +286,114 @@ def test_impossible_cells_are_named_in_the_text_too(tmp_path: Path) -> None:
     [cell] = [cell for cell in summary.cells if cell.outcome is Outcome.IMPOSSIBLE]
 
     assert f"  - {cell.record.cell.replace('_', chr(92) + '_')}" in render_markdown(summary)
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, str]:
+    """Page and Markdown of a run that measured speed, accuracy and capabilities."""
+    run = measured_run(tmp_path_factory.mktemp("run"), name="org/model $x_1$")
+    summary, gallery = summarise(run), draw_pictures(run)
+    return Page(render_html(summary, gallery)), render_markdown(summary, gallery)
+
+
+class TestMeasured:
+    """What was measured, on both pages."""
+
+    def test_speed_is_told_with_limit_ceiling_band_and_source(
+        self, pages: tuple[Page, str]
+    ) -> None:
+        """And what a measurement that decides nothing could have decided."""
+        page, markdown = pages
+
+        assert "54 tokens/s 51.73 tokens/s to 56.27 tokens/s, 5 rounds" in page.text
+        assert "floor 42 tokens/s lab note 2026-05; ceiling 130 (2026-05-04) in words" in page.text
+        assert "keeps floor 42 tokens/s 42% good ✓ PASS" in page.text
+        assert "? INCONCLUSIVE smallest detectable: 1.974 tokens/s" in page.text
+        assert "knee concurrency 32 streams" in page.text
+        assert "concurrency 64 does not count 1,889 tokens/s 62.67 ms 87.73 ms" in page.text
+        assert "Performance: one cell against another" in page.text
+        assert "| single\\_stream | decode\\_tokens\\_per\\_s | 54 tokens/s (51.73" in markdown
+        assert "? INCONCLUSIVE, smallest detectable: 1.974 tokens/s" in markdown
+
+    def test_what_does_not_count_is_told_with_its_reason(self, pages: tuple[Page, str]) -> None:
+        """Throttling and preemptions among it."""
+        page, markdown = pages
+
+        assert (
+            "concurrency 64 does not count 12 preemptions: the KV cache was too small" in page.text
+        )
+        assert "concurrency 64 does not count | 12 preemptions" in markdown
+        assert "the device slowed itself down in 1 of 21 rounds" in page.text
+
+    def test_accuracy_and_capabilities_have_their_tables(self, pages: tuple[Page, str]) -> None:
+        """Scores, pairs, what is refused."""
+        page, markdown = pages
+
+        assert "62.76% 59.76% to 65.76%, 717 questions" in page.text
+        assert "-0.14 points" in page.text
+        assert "in words mmlu_pro_biology: 0.6276 of 717 questions" in page.text
+        assert ": mmlu\\_pro\\_biology: 0.6276 of 717 questions\n" in markdown
+        assert "vision: status 400: the model takes no pictures" in page.text
+        assert "## Accuracy" in markdown
+        assert "## Capabilities" in markdown
+
+    def test_pictures_are_in_the_page_and_beside_it(self, pages: tuple[Page, str]) -> None:
+        """As pictures, which run nothing; each has a text and links to its files."""
+        page, markdown = pages
+        pictures = [attrs for tag, attrs in page.elements if tag == "img"]
+
+        assert len(pictures) == 10
+        for attrs in pictures:
+            source = str(attrs["src"])
+            assert source.startswith("data:image/svg+xml;base64,")
+            assert base64.b64decode(source.partition(",")[2]).endswith(b"</svg>\n")
+            assert attrs["alt"]
+        assert "pictures/throughput_vs_concurrency_rocm.png" in page.attributes("href")
+        assert "](pictures/throughput_vs_concurrency_rocm.png)" in markdown
+
+    def test_files_are_linked(self, pages: tuple[Page, str]) -> None:
+        """Below the run's folder."""
+        page, _ = pages
+
+        assert any(href.endswith("performance.json") for href in page.attributes("href"))
+
+    def test_page_is_well_formed_and_links_within(self, pages: tuple[Page, str]) -> None:
+        """With tables in tables too."""
+        page, _ = pages
+
+        assert (page.open, page.crossed) == ([], [])
+        targets = {href[1:] for href in page.attributes("href") if href.startswith("#")}
+        assert targets <= set(page.attributes("id"))
+
+    def test_rows_of_tables_have_as_many_cells_as_their_heads(
+        self, pages: tuple[Page, str]
+    ) -> None:
+        """In Markdown, where a bar too many would shift them."""
+        _, markdown = pages
+        widths = [
+            {len(re.findall(r"(?<!\\)\|", line)) for line in block.splitlines()}
+            for block in re.findall(r"(?:^\|.*\n)+", markdown, re.MULTILINE)
+        ]
+
+        assert len(widths) >= 7
+        assert all(len(counts) == 1 for counts in widths)
+
+
+def test_file_outside_the_folder_is_named_and_not_linked(tmp_path: Path) -> None:
+    """A journal may name any path."""
+    cell = make_cell(questions=("load/ready",))
+    answer = replace(passing(cell)[0], files={"a <b>": "../../etc/passwd"})
+    page = Page(render_html(summarise(make_run(tmp_path, [cell], [], [answer]))))
+
+    assert "a <b> (outside this run's folder)" in page.text
+    assert not [href for href in page.attributes("href") if "passwd" in href]
+
+
+def test_picture_that_could_not_be_drawn_is_told(tmp_path: Path) -> None:
+    """The numbers are there all the same."""
+    summary = summarise(measured_run(tmp_path))
+    gallery = Gallery(failed=("pictures/x: ImportError: No module named 'matplotlib'",), left_out=3)
+
+    assert "Not drawn: pictures/x: ImportError" in Page(render_html(summary, gallery)).text
+    assert "3 more pictures would be too many" in Page(render_html(summary, gallery)).text
+    assert "Not drawn: pictures/x: ImportError" in render_markdown(summary, gallery)

@@ -15,6 +15,7 @@ from hwval.table import print_table
 from hwval.verdict import Outcome
 from tests.fakes.sample_run import all_outcomes
 from tests.fakes.sample_run import large_run
+from tests.fakes.sample_run import measured_run
 
 
 def show(run: Run, *, width: int = 80, terminal: bool = False) -> str:
@@ -111,3 +112,18 @@ def test_impossible_cells_are_named_with_their_reason(tmp_path: Path) -> None:
 
     assert told == "IMPOSSIBLE 1 cell not asked: 141 GB do not fit in 16 GB"
     assert "__llama-70b__" in lines[lines.index(told) + 1]
+
+
+def test_measurements_stay_short(tmp_path: Path) -> None:
+    """A line for each that did not pass; what it was and what is left open; the rest is cut."""
+    run = measured_run(tmp_path)
+    long = tuple(
+        replace(one, reason="x" * 2000) if one.question == "accuracy/score" else one
+        for one in run.verdicts
+    )
+    text = " ".join(show(replace(run, verdicts=long), width=100).split())
+
+    assert "FAIL performance/single_stream: promise-broken: decode_tokens_per_s is 1.13" in text
+    assert "floor 42 tokens/s is not decided; a difference of 1.974 tokens/s would be" in text
+    assert "x" * 321 not in text.replace(" ", "")
+    assert "x ..." in text

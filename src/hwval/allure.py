@@ -22,10 +22,10 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from dataclasses import field
 from datetime import datetime
 from itertools import chain
 from pathlib import Path
+from pathlib import PurePosixPath
 from typing import Any
 from typing import Final
 
@@ -37,6 +37,9 @@ from hwval.inert import markdown_code
 from hwval.inert import one_line
 from hwval.inert import visible
 from hwval.inert import web_link
+from hwval.measured import measured_of
+from hwval.pictures import Gallery
+from hwval.pictures import gallery_of
 from hwval.result import EngineRecord
 from hwval.result import Run
 from hwval.result import VerdictRecord
@@ -59,6 +62,7 @@ _STATUS: Final[Mapping[Outcome, str]] = {
     Outcome.IMPOSSIBLE: "skipped",
     Outcome.NOT_RUN: "skipped",
 }
+PROMISE_BROKEN: Final = "promise-broken"
 _LEVELS: Final = ("parentSuite", "suite", "subSuite", "configuration")
 """Labels that make the tree; readers that know only the first three still show each result."""
 _FAMILIES: Final[Mapping[str, str]] = {
@@ -70,6 +74,18 @@ _FAMILIES: Final[Mapping[str, str]] = {
     "process": "image and processes",
     "none": "cause not known",
 }
+_BROKEN: Final = (
+    ("Promises not kept: accuracy", r" \(accuracy\)"),
+    ("Promises not kept", r"(?! \(accuracy\))(?: \(\w+\))?"),
+)
+_TYPES: Final[Mapping[str, str]] = {
+    "csv": "text/csv",
+    "json": "application/json",
+    "png": "image/png",
+    "svg": "image/svg+xml",
+}
+"""By the end of a file's name; anything else is text, which no browser runs."""
+_SUFFIX: Final = re.compile(r".*\.[a-z0-9]{1,8}", re.DOTALL)
 _WORDS: Final = (
     ("Product failures: answers of a live engine", Outcome.FAIL),
     ("Lab failures", Outcome.INFRA),
@@ -97,8 +113,17 @@ def categories() -> list[dict[str, Any]]:
         for name, causes in families.items()
     ]
     # Allure 2 gives a result all categories that match it.
-    rest = {Outcome.FAIL: f"(?!{_one_of(chain.from_iterable(families.values()))})"}
-    return [*product, *(_category(name, word, rest.get(word, r"\b")) for name, word in _WORDS)]
+    known = [*chain.from_iterable(families.values()), rf"{PROMISE_BROKEN}(?: \(\w+\))?"]
+    rest = {Outcome.FAIL: f"(?!{_one_of(known)})"}
+    broken = [
+        _category(name, Outcome.FAIL, rf": {PROMISE_BROKEN}{suite}(?::|$)")
+        for name, suite in _BROKEN
+    ]
+    return [
+        *product,
+        *broken,
+        *(_category(name, word, rest.get(word, r"\b")) for name, word in _WORDS),
+    ]
 
 
 def _one_of(causes: Iterable[str]) -> str:
@@ -122,7 +147,7 @@ def write_allure(run: Run, out_dir: Path) -> None:
         out_dir: Folder for the results, made if need be; files of other runs are left alone.
     """
     out_dir.mkdir(parents=True, exist_ok=True)
-    writer = _Writer(run, out_dir)
+    writer = _Writer(run, out_dir, gallery_of(run))
     for cell in summarise(run).cells:
         seen: Counter[str] = Counter()
         for answer in cell.answers or (_not_asked(cell),):
@@ -143,7 +168,7 @@ def write_allure(run: Run, out_dir: Path) -> None:
 class _Writer:
     run: Run
     out_dir: Path
-    shared: set[str] = field(default_factory=set)
+    gallery: Gallery
 
     def write_result(self, cell: CellSummary, answer: VerdictRecord, *, attempt: int) -> None:
         # A second answer to one question is a test of its own: as a retry it would hide the first.
@@ -185,36 +210,48 @@ class _Writer:
             yield self._text(identity, "details.txt", answer.details)
         if answer.numbers:
             yield self._text(identity, "measurements.json", _pretty(answer.numbers))
+        if answer.checks:
+            yield self._text(identity, "checks.json", _pretty({"checks": answer.checks}))
+        for picture in self.gallery.shown_with(answer.cell, answer.question):
+            yield from self._file(picture.png, f"{picture.title}.png", identity)
+            yield from self._file(picture.svg, f"{picture.title}.svg", identity)
+        for title, path in answer.files.items():
+            suffix = PurePosixPath(path).suffix if _SUFFIX.fullmatch(path) else ".txt"
+            yield from self._file(path, one_line(f"{title}{suffix}"), identity)
+        is_first = any(answer is first for first in cell.answers[:1])
+        if is_first or answer.outcome.is_bad or answer.outcome is Outcome.KNOWN:
+            yield from self._engines(cell, identity)
+
+    def _engines(self, cell: CellSummary, identity: str) -> Iterator[dict[str, str]]:
         for number, engine in enumerate(cell.engines, 1):
             start = f"engine-{number}" if len(cell.engines) > 1 else "engine"
-            yield from self._file(engine.log, f"{start}.log")
+            yield from self._file(engine.log, f"{start}.log", identity)
             if engine.diagnosis:
-                yield self._text(answer.cell, f"{start}-diagnosis.json", _pretty(engine.diagnosis))
-            yield from self._file(engine.autopsy, f"{start}-autopsy.json")
-            yield self._text(answer.cell, f"{start}-reproduce.sh", engine.command)
-            yield self._text(answer.cell, f"{start}.json", _pretty(_facts(engine)))
+                yield self._text(identity, f"{start}-diagnosis.json", _pretty(engine.diagnosis))
+            yield from self._file(engine.autopsy, f"{start}-autopsy.json", identity)
+            yield self._text(identity, f"{start}-reproduce.sh", engine.command)
+            yield self._text(identity, f"{start}.json", _pretty(_facts(engine)))
 
-    def _text(self, owner: str, name: str, text: str) -> dict[str, str]:
-        extension = name.rpartition(".")[2]
-        file = f"{self._uuid(f'{owner}#{name}')}-attachment.{extension}"
-        if file not in self.shared:  # an engine's texts are shared by all answers of its cell
-            self.shared.add(file)
-            self.write_bytes(file, visible(text).encode())
-        kind = "application/json" if extension == "json" else "text/plain"
-        return {"name": name, "source": file, "type": kind}
+    def _text(self, identity: str, name: str, text: str) -> dict[str, str]:
+        attachment = self._attachment(identity, name)
+        self.write_bytes(attachment["source"], visible(text).encode())
+        return attachment
 
-    def _file(self, path: str | None, name: str) -> Iterator[dict[str, str]]:
+    def _file(self, path: str | None, name: str, identity: str) -> Iterator[dict[str, str]]:
         if path is None or inside_link(path) is None:
             return
         folder, source = self.run.folder.resolve(), (self.run.folder / path).resolve()
         if not source.is_relative_to(folder) or not source.is_file():
             return
+        attachment = self._attachment(identity, name)
+        _link_or_copy(source, self.out_dir / attachment["source"])
+        yield attachment
+
+    def _attachment(self, identity: str, name: str) -> dict[str, str]:
+        """Name a file of one result: Allure 3.18 shows a file in the first result that has it."""
         extension = name.rpartition(".")[2]
-        file = f"{self._uuid(path)}-attachment.{extension}"
-        if file not in self.shared:
-            self.shared.add(file)
-            _link_or_copy(source, self.out_dir / file)
-        yield {"name": name, "source": file, "type": "text/plain"}
+        file = f"{self._uuid(f'{identity}#{name}')}-attachment.{extension}"
+        return {"name": name, "source": file, "type": _TYPES.get(extension, "text/plain")}
 
     def _uuid(self, identity: str) -> str:
         return str(uuid.uuid5(_NAMESPACE, _digest(f"{self.run.head.run_id}\n{identity}")))
@@ -250,7 +287,10 @@ def _details(cell: CellSummary, answer: VerdictRecord) -> dict[str, Any]:
         trace += [explanation.summary, f"Evidence ({explanation.where}): {evidence}"]
         trace += [f"What to do: {explanation.remedy}"] if explanation.remedy else []
     behind = f"blocked by {answer.blocked_by}" if answer.blocked_by else None
-    parts = (answer.outcome.value, answer.cause, answer.reason, behind)
+    cause = answer.cause
+    if cause == PROMISE_BROKEN:
+        cause = f"{cause} ({answer.question.partition('/')[0]})"  # a category for itself
+    parts = (answer.outcome.value, cause, answer.reason, behind)
     return {
         "known": answer.outcome == Outcome.KNOWN,
         "message": ": ".join(visible(part) for part in parts if part),
@@ -260,22 +300,47 @@ def _details(cell: CellSummary, answer: VerdictRecord) -> dict[str, Any]:
 
 def _description(explanation: Explanation | None, answer: VerdictRecord) -> str:
     """Return what is wrong and what to do, as Markdown that shows text of logs and does nothing."""
+    return "\n\n".join(filter(None, [*_explanation(explanation, answer), _checks(answer)]))
+
+
+def _explanation(explanation: Explanation | None, answer: VerdictRecord) -> Iterator[str]:
     if explanation is None:
-        return ""
+        return
     title = explanation.title or explanation.cause
-    parts = [
-        f"**{markdown(title)}** ({markdown(explanation.cause)})",
-        markdown(explanation.summary),
-    ]
+    yield f"**{markdown(title)}** ({markdown(explanation.cause)})"
+    yield markdown(explanation.summary)
     if explanation.evidence:
-        parts += [f"Evidence ({markdown(explanation.where)}):", markdown_code(explanation.evidence)]
+        yield f"Evidence ({markdown(explanation.where)}):"
+        yield markdown_code(explanation.evidence)
     if explanation.remedy:
-        parts.append(f"**What to do:** {markdown(explanation.remedy)}")
+        yield f"**What to do:** {markdown(explanation.remedy)}"
     if explanation.secondary:
-        parts.append(f"Seen too: {markdown(', '.join(explanation.secondary))}")
+        yield f"Seen too: {markdown(', '.join(explanation.secondary))}"
     if answer.fingerprint:
-        parts.append(f"Fingerprint for the ledger: {markdown(answer.fingerprint)}")
-    return "\n\n".join(filter(None, parts))
+        yield f"Fingerprint for the ledger: {markdown(answer.fingerprint)}"
+
+
+def _checks(answer: VerdictRecord) -> str:
+    """Return what was held against its limit as a table."""
+    rows = [
+        (
+            check.outcome.value,
+            check.metric,
+            f"{check.value} ({check.spread})" if check.spread else check.value,
+            check.limit,
+            check.share_of_ceiling,
+            check.band,
+            check.smallest_detectable,
+            check.source,
+        )
+        for check in measured_of(answer)
+    ]
+    if not rows:
+        return ""
+    head = ("Verdict", "Metric", "Measured", "Promised", "Of ceiling", "Band",
+            "Smallest detectable", "Source")  # fmt: skip
+    lines = [head, ("---",) * len(head), *([markdown(text) for text in row] for row in rows)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _hierarchy(cell: CellSummary) -> tuple[str, str, str, str]:

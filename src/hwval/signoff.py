@@ -6,6 +6,7 @@ never a colour alone, and missing evidence has its place on the page like any ot
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from collections import defaultdict
@@ -21,6 +22,13 @@ import jinja2
 from markupsafe import Markup
 
 from hwval import inert
+from hwval.evidence import evidence_of
+from hwval.evidence import points_of
+from hwval.measured import AT_POINT
+from hwval.measured import format_number
+from hwval.measured import measured_of
+from hwval.pictures import Gallery
+from hwval.pictures import draw_pictures
 from hwval.resources import resource_path
 from hwval.result import VerdictRecord
 from hwval.result import read_run
@@ -28,7 +36,6 @@ from hwval.summary import CellSummary
 from hwval.summary import Summary
 from hwval.summary import format_counts
 from hwval.summary import summarise
-from hwval.units import format_bytes
 from hwval.units import format_duration_s
 from hwval.verdict import Outcome
 from hwval.verdict import severity
@@ -71,23 +78,29 @@ class Bar(NamedTuple):
     width: float
 
 
-def render_html(summary: Summary) -> str:
-    """Return the page: one file without script or network, light and dark, inert to its content."""
-    page = _render("signoff.html.j2", summary, _finalize_html)
+def render_html(summary: Summary, gallery: Gallery | None = None) -> str:
+    """Return the page: one file without script or network, light and dark, inert to its content.
+
+    Args:
+        summary: The run.
+        gallery: Its pictures, which lie in its folder; None for none.
+    """
+    page = _render("signoff.html.j2", summary, gallery or Gallery(), _finalize_html)
     # Lines of the template between two elements would be a third of a large page's nodes. Text
     # from outside holds no bare angle bracket, so that nothing of it is touched.
     return page.replace(">\n<", "><")
 
 
-def render_markdown(summary: Summary) -> str:
+def render_markdown(summary: Summary, gallery: Gallery | None = None) -> str:
     """Return the same in Markdown, as forges show it; passed questions are only counted."""
-    return _render("signoff.md.j2", summary, _finalize_markdown)
+    return _render("signoff.md.j2", summary, gallery or Gallery(), _finalize_markdown)
 
 
 def write_signoff(run_dir: Path) -> tuple[Path, Path]:
     """Read the journal in ``run_dir`` and write ``signoff.html`` and ``signoff.md`` beside it.
 
-    A reader sees the old page or the new one, never half of one.
+    Pictures of what was measured are drawn first, into the same folder. A reader sees the old
+    page or the new one, never half of one.
 
     Returns:
         The two files, HTML first.
@@ -95,40 +108,12 @@ def write_signoff(run_dir: Path) -> tuple[Path, Path]:
     Raises:
         UsageError: The folder holds no readable journal.
     """
-    summary = summarise(read_run(run_dir))
+    run = read_run(run_dir)
+    summary, gallery = summarise(run), draw_pictures(run)
     return (
-        _replace(run_dir / "signoff.html", render_html(summary)),
-        _replace(run_dir / "signoff.md", render_markdown(summary)),
+        _replace(run_dir / "signoff.html", render_html(summary, gallery)),
+        _replace(run_dir / "signoff.md", render_markdown(summary, gallery)),
     )
-
-
-def format_number(name: str, value: float) -> tuple[str, str]:
-    """Return label and value of a measurement for people; the unit is taken from its name.
-
-    Args:
-        name: As records have it, with the unit as its end: ``_s``, ``_bytes``, ``_ratio``,
-            ``_tokens``, or any ``_per_s``.
-        value: In that unit.
-
-    Example:
-        >>> format_number("kv_cache_tokens", 123456)
-        ('kv cache', '123,456 tokens')
-        >>> format_number("decode_tokens_per_s", 54.25)
-        ('decode', '54.2 tokens/s')
-    """
-    stem, _, unit = name.rpartition("_")
-    if name.endswith("_per_s"):
-        stem, _, what = name.removesuffix("_per_s").rpartition("_")
-        return _label(stem or what), f"{_plain(value)} {what}/s"
-    if not stem or unit not in {"s", "bytes", "ratio", "tokens"}:
-        return _label(name), _plain(value)
-    if unit == "s":
-        text = format_duration_s(value) if value >= 0 else f"{_plain(value)} s"
-    elif unit == "bytes":
-        text = format_bytes(round(value))
-    else:
-        text = f"{value:.1%}" if unit == "ratio" else f"{_plain(value)} tokens"
-    return _label(stem), text
 
 
 def format_start(cell: CellSummary) -> str:
@@ -140,17 +125,7 @@ def format_start(cell: CellSummary) -> str:
     return "not timed" if cell.started_in_s is None else format_duration_s(cell.started_in_s)
 
 
-def _plain(value: float) -> str:
-    if float(value).is_integer() or abs(value) >= 1000:
-        return f"{value:,.0f}"
-    return f"{value:.3g}"
-
-
-def _label(name: str) -> str:
-    return name.replace("_", " ")
-
-
-def _render(template: str, summary: Summary, finalize: Any) -> str:
+def _render(template: str, summary: Summary, gallery: Gallery, finalize: Any) -> str:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(resource_path("templates")),
         autoescape=True,
@@ -174,16 +149,25 @@ def _render(template: str, summary: Summary, finalize: Any) -> str:
         format_number=format_number,
         inside_link=inert.inside_link,
         web_link=inert.web_link,
+        checks_of=measured_of,
+        points_of={series.owner: points_of(series) for series in gallery.series},
+        embedded=lambda picture: _embedded(summary.run.folder / picture.svg),
         measured=_measured,
         names=lambda answers: ", ".join(answer.question for answer in answers),
         rows=_rows,
+        short=lambda question: question.partition("/")[2] or question,
         shown_cells=_SHOWN_CELLS,
     )
     groups: defaultdict[tuple[str, str], list[CellSummary]] = defaultdict(list)
     for cell in summary.asked:
         groups[cell.record.hardware, cell.record.image].append(cell)
     return environment.get_template(template).render(
-        summary=summary, run=summary.run, groups=groups, problems=summary.problems
+        summary=summary,
+        run=summary.run,
+        groups=groups,
+        problems=summary.problems,
+        evidence=evidence_of(summary, gallery),
+        gallery=gallery,
     )
 
 
@@ -196,8 +180,17 @@ def _finalize_markdown(value: Any) -> Any:
 
 
 def _measured(numbers: Mapping[str, float]) -> Mapping[str, float]:
-    """Return numbers without those that were planned, which stand in a table of their own."""
-    return {name: value for name, value in numbers.items() if not name.startswith("planned_")}
+    """Return numbers without those that stand in a table of their own: of plans and of points."""
+    return {
+        name: value
+        for name, value in numbers.items()
+        if not name.startswith("planned_") and AT_POINT not in name
+    }
+
+
+def _embedded(path: Path) -> str:
+    """Return a picture as an address that holds all of it; as a picture, it can run nothing."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 def _bars(phases_s: Mapping[str, float]) -> Iterable[Bar]:
@@ -219,7 +212,7 @@ def _rows(cell: CellSummary) -> Iterable[list[VerdictRecord]]:
     groups: dict[object, list[VerdictRecord]] = {}
     for number, each in enumerate(cell.answers):
         said = (each.outcome, each.cause, each.reason, each.blocked_by, each.link)
-        has_own = each.numbers or each.details or each.fingerprint
+        has_own = each.numbers or each.details or each.fingerprint or each.checks or each.files
         groups.setdefault(number if has_own else said, []).append(each)
     return sorted(groups.values(), key=lambda group: severity(group[0].outcome))
 

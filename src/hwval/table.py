@@ -44,6 +44,10 @@ _MAX_CELLS: Final = 200
 """Cells explained in the terminal; beyond that the page is the place to read."""
 _MAX_IMPOSSIBLE: Final = 20
 """Cells named for one reason why they are impossible; beyond that the page is the place to read."""
+_MAX_CAUSE: Final = 100
+"""Characters in the table's last column, where a reason stands if there is no cause."""
+_MAX_REASON: Final = 320
+"""Characters of a reason that the terminal shows: a score's words fill half a page."""
 _MAX_EVIDENCE: Final = 240
 """Characters of the evidence line that the terminal shows; the page has all of it."""
 _RULE: Final = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
@@ -111,7 +115,7 @@ def _table(cells: list[CellSummary], *, columns: tuple[str, ...]) -> Table:
             *(Text(one_line(_fields(cell, name))) for name in columns),
             Text(format_start(cell)),
             Text(f"{cell.passed}/{cell.questions}"),
-            Text(one_line(cell.cause)),
+            Text(_cut(one_line(cell.cause), _MAX_CAUSE)),
         )
     return table
 
@@ -158,7 +162,12 @@ def _reasons(cell: CellSummary) -> Iterator[tuple[Outcome, str]]:
     for (outcome, why), answers in groups.items():
         first, *rest = (answer.question for answer in answers)
         questions = f"{first} and {len(rest)} more" if rest else first
-        yield outcome, one_line(f"{questions}: {why or 'no reason was recorded'}")
+        text = one_line(f"{questions}: {why or 'no reason was recorded'}")
+        yield outcome, _cut(text, _MAX_REASON)
+
+
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 4]} ..."
 
 
 def _line(outcome: Outcome, text: str) -> Text:

@@ -5,19 +5,32 @@ from __future__ import annotations
 import json
 import os
 import pty
+import signal
 import subprocess
 import sys
+from array import array
 from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
+from rich.console import Console
 
+from hwval.cli.loadtable import print_load
+from hwval.load import summarise
+from hwval.load.health import Health
+from hwval.load.run import LoadRun
+from hwval.load.summary import Distribution
 from tests.cli.calling import Call
 from tests.fakes.process import FakeEngineProcess
 from tests.load.scripted import Script
 from tests.load.scripted import serve
 
+QUIET = Health(wall_s=10, cpu_s=1, starved_s=0.1, lags_ns=array("q"))
 FAST = ("--requests", "6", "--output-tokens", "4", "--input-tokens", "5", "--warmup", "1")
 
 
@@ -144,21 +157,38 @@ def test_secrets_and_control_characters_are_not_shown(
         (("http://127.0.0.1:9",), "Connection refused"),
         (("URL", "--model", "nope"), "it serves 'fake'; name one of these"),
         (("URL", "--api-key-env", "NO_SUCH"), "NO_SUCH: no such variable"),
-        (("URL", "--input-tokens", "x"), "length 'x'"),
-        (("URL", "--output-tokens", "0"), "length '0'"),
-        (("URL", "--rate", "0"), "rate from 0 to 0"),
-        (("URL", "--ramp", "5 s"), "expected --rate"),
-        (("URL", "--rate", "1", "--trace", "t.jsonl"), "t.jsonl: cannot be read"),
+        (("URL", "--input-tokens", "x"), "--input-tokens: length 'x'"),
+        (("URL", "--output-tokens", "0"), "--output-tokens: length '0'"),
+        (("URL", "--input-tokens", "99999999"), "--input-tokens '99999999': expected 10,000,000"),
+        (("URL", "--output-tokens", "5~99999999"), "expected 10,000,000 tokens at most"),
+        (("URL", "--input-tokens", "1000000", "--requests", "501"), "expected 500,000,000 at most"),
+        (("URL", "--requests", "1000001"), "--requests 1,000,001: expected 1 to 1,000,000"),
+        (("URL", "--requests", "0"), "--requests 0: expected 1 to"),
+        (("URL", "--warmup", "-1"), "--warmup -1: expected 0 to"),
+        (("URL", "--slo", "ttft=1s", "--slo-share", "2"), "--slo-share 2.0: expected 0 to 1"),
+        (("URL", "--rate", "0"), "--rate 0: expected a finite number above 0"),
+        (("URL", "--rate", "nan"), "--rate nan: expected"),
+        (("URL", "--rate", "5", "--ramp", "1 s", "--ramp-from", "-1"), "--ramp-from -1: expected"),
+        (("URL", "--ramp", "5 s"), "--ramp: does nothing without --rate"),
+        (("URL", "--rate", "5", "--ramp-from", "1"), "--ramp-from: does nothing without --ramp"),
+        (("URL", "--burstiness", "2"), "--burstiness: does nothing without --rate"),
+        (("URL", "--prefixes", "2"), "--prefixes: does nothing without --shared-prefix-tokens"),
+        (("URL", "--slo-share", "0.5"), "--slo-share: does nothing without --slo"),
+        (("URL", "--trace", "t.jsonl", "--requests", "5"), "--requests and --trace"),
+        (("URL", "--trace", "t.jsonl", "--input-tokens", "5"), "--input-tokens and --trace"),
+        (("URL", "--trace", "t.jsonl"), "t.jsonl: cannot be read"),
         (("URL", "--slo", "itl=5ms"), "expected ttft, tpot or e2el"),
         (("URL", "--slo", "ttft=5"), "with a unit"),
-        (("URL", "--slo", "ttft=0s"), "expected more than 0"),
+        (("URL", "--slo", "ttft=0s"), "--slo 'ttft=0s': '0s' is no time above 0"),
+        (("URL", "--slo", "ttft"), "--slo 'ttft': "),
         (("URL", "--timeout", "5"), "with a unit"),
         (("URL", "--processes", "many"), "or auto"),
         (("URL", "--processes", "0"), "or auto"),
+        (("URL", "--processes", "9999999999999"), "on this machine, or auto"),
         (("URL", "--body", "{"), "no JSON"),
         (("URL", "--body", "[]"), "expected a JSON object"),
         (("URL", "--tokenizer", "none"), "expected tokenizer.json"),
-        (("URL", "--burstiness", "0", "--rate", "5"), "burstiness 0"),
+        (("URL", "--burstiness", "0", "--rate", "5"), "--burstiness 0"),
         (("URL", "--shared-prefix-tokens", "500"), "shared prefix of 500"),
     ],
 )
@@ -179,9 +209,8 @@ def test_mistake_is_one_line(
     assert problem in err
 
 
-def test_rate_and_trace_exclude_each_other(hwval: Call, tmp_path: Path) -> None:
+def test_rate_and_trace_exclude_each_other(hwval: Call) -> None:
     """A trace has times of its own."""
-    (tmp_path / "t.jsonl").write_text('{"at_s": 0, "input_tokens": 1, "output_tokens": 1}')
     code, _, err = hwval("load", "http://127.0.0.1:9", "--rate", "1", "--trace", "t.jsonl")
 
     assert code == 2
@@ -194,6 +223,105 @@ def test_wrong_key_is_told(hwval: Call, engine: FakeEngineProcess) -> None:
 
     assert code == 2
     assert "status 401" in err
+    assert "--api-key-env names the key's variable: does it want one?" in err
+
+
+def test_deadline_is_no_failure(
+    hwval: Call, engine: FakeEngineProcess, key: tuple[str, str]
+) -> None:
+    """What was not sent has a count of its own; exit status 0 for what was answered."""
+    arguments = ("load", engine.base_url, *key, "--output-tokens", "4", "--warmup", "0")
+    code, out, _ = hwval(*arguments, "--rate", "5", "--requests", "99", "--deadline", "1 s")
+
+    assert code == 0
+    assert " answered, 0 failed, " in out
+    assert " not sent" in out
+    assert "ended early: the run had 1 s" in out
+
+
+def test_nothing_answered_is_a_negative_answer(hwval: Call) -> None:
+    """Whatever ended it."""
+    with FakeEngineProcess(scenario={"ttft_s": 60}, api_key=None) as slow:
+        code, out, _ = hwval(
+            "load", slow.base_url, *FAST, "--warmup", "0", "--deadline", "1 s", "--json"
+        )
+    data = json.loads(out)
+
+    assert code == 1
+    assert (data["failed"], data["unfinished"], data["unsent"]) == (0, 6, 0)
+    assert data["ttft_s"] is None
+
+
+def test_open_loop_that_its_concurrency_holds_back_says_so(
+    hwval: Call, engine: FakeEngineProcess, key: tuple[str, str]
+) -> None:
+    """It is the plan's limit, not the generator's."""
+    code, out, _ = hwval("load", engine.base_url, *key, "--rate", "500", "--requests", "40",
+                         "--concurrency", "1", "--output-tokens", "4")  # fmt: skip
+
+    assert code == 0
+    assert "concurrency-bound: " in out
+    assert "1 were in flight already (--concurrency)" in out
+
+
+def test_interrupt_shows_what_was_measured(engine: FakeEngineProcess) -> None:
+    """The table, and exit status 130; nothing of other processes' tracebacks."""
+    command = Path(sys.executable).with_name("hwval")
+    environment: dict[str, Any] = os.environ | {"ENGINE_KEY": "s3cret-key"}
+    sent = [*("--requests", "3000", "--output-tokens", "9"), "--api-key-env", "ENGINE_KEY"]
+    before = len(httpx.get(f"{engine.base_url}/fake/requests").json())
+    with subprocess.Popen(
+        [command, "load", engine.base_url, *sent],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True,
+        process_group=0,
+    ) as running:  # fmt: skip
+        while len(httpx.get(f"{engine.base_url}/fake/requests").json()) < before + 30:
+            assert running.poll() is None
+        os.killpg(running.pid, signal.SIGINT)
+        out, err = running.communicate()
+
+    assert (running.returncode, err) == (130, "")
+    assert "time to first token" in out
+    assert " 0 failed, 8 unfinished, " in out
+    assert "ended early: the run was interrupted" in out
+
+
+@pytest.mark.parametrize("columns", [80, 60, 40])
+def test_no_digit_is_cut(columns: int) -> None:
+    """On a narrow terminal the table becomes lines."""
+    slow = Distribution(123.45678, 123.45678, 123.45678, 123.45678)
+    summary = replace(
+        summarise(LoadRun((), (), (QUIET,), "uvloop")),
+        ttft_s=slow, itl_s=slow, tpot_s=slow, e2el_s=slow,
+    )  # fmt: skip
+    settings = {
+        "loop": "closed", "concurrency": 8, "model": "m", "url": "http://h", "endpoint": "chat",
+        "approximate_prompt_lengths": True, "seed": 1,
+    }  # fmt: skip
+    stream = StringIO()
+    print_load(Console(file=stream, width=columns), summary, settings)
+    lines = stream.getvalue().splitlines()
+
+    assert sum(line.count("123,456.78") for line in lines) == 16
+    assert max(map(len, lines)) <= columns
+
+
+def test_help_is_legible_at_80_columns(hwval: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No option's name is cut."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERMINAL_WIDTH", "80")
+    code, out, _ = hwval("load", "--help")
+
+    assert code == 0
+    assert "--shared-prefix-tokens " in out
+    assert "…" not in out
+
+
+def _read_terminal(descriptor: int) -> Iterator[bytes]:
+    """Yield what a program writes until it ends, which Linux tells as an error."""
+    with suppress(OSError):
+        while data := os.read(descriptor, 65536):
+            yield data
 
 
 def test_progress_is_for_terminals(engine: FakeEngineProcess) -> None:
@@ -202,15 +330,16 @@ def test_progress_is_for_terminals(engine: FakeEngineProcess) -> None:
     ours, theirs = pty.openpty()
     environment: dict[str, Any] = os.environ | {"ENGINE_KEY": "s3cret-key", "TERM": "xterm"}
     arguments = ("--requests", "4", "--output-tokens", "300", "--api-key-env", "ENGINE_KEY")
-    with os.fdopen(ours, "rb", buffering=0) as terminal:
-        done = subprocess.run(
-            [command, "load", engine.base_url, *arguments, "--json"],
-            stdout=subprocess.PIPE, stderr=theirs, env=environment, check=False,
-        )  # fmt: skip
+    with subprocess.Popen(
+        [command, "load", engine.base_url, *arguments, "--json"],
+        stdout=subprocess.PIPE, stderr=theirs, env=environment,
+    ) as running:  # fmt: skip
         os.close(theirs)
-        shown = terminal.read(65536)
+        shown = b"".join(_read_terminal(ours))
+        out, _ = running.communicate()
+    os.close(ours)
 
-    assert done.returncode == 0
-    assert json.loads(done.stdout)["failed"] == 0
+    assert running.returncode == 0
+    assert json.loads(out)["failed"] == 0
     assert b"requests" in shown
     assert b"0 failed" in shown

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import Counter
+from collections.abc import Callable
 from collections.abc import Sequence
 
 import pytest
@@ -40,6 +41,7 @@ def drive(
     most: int | None = None,
     limits: Limits | None = None,
     at_s: Sequence[float | None] = (),
+    is_interrupted: Callable[[], bool] = lambda: False,
 ) -> tuple[list[Sample], Health]:
     """Send so many requests; each answer has two tokens."""
     target = Target(url, "m")
@@ -50,6 +52,7 @@ def drive(
             connections=connections,
             most_connections=most or connections,
             limits=limits or Limits(request_s=20),
+            is_interrupted=is_interrupted,
         )
         await driver.open()
         start_ns = monotonic_ns()
@@ -191,7 +194,7 @@ class TestLimits:
         with serve(Script([whole(), None])) as url:
             samples, _ = drive(url, 5, connections=1, limits=Limits(run_s=1))
 
-        assert kinds(samples) == {"cut by the deadline": 4}
+        assert kinds(samples) == {"cut by the deadline": 1, "not sent": 3}
         assert sum(one.sent_ns == 0 for one in samples) == 3
 
     def test_deadline_ends_an_open_loop_too(self) -> None:
@@ -199,7 +202,17 @@ class TestLimits:
         with serve(Script([whole()])) as url:
             samples, _ = drive(url, 2, at_s=[0, 3600], limits=Limits(run_s=1))
 
-        assert kinds(samples) == {"cut by the deadline": 1}
+        assert kinds(samples) == {"not sent": 1}
+
+    def test_interrupt_ends_the_run_with_what_it_has(self) -> None:
+        """As the deadline does."""
+        script = Script([whole(), None])
+        with serve(script) as url:
+            samples, _ = drive(
+                url, 5, connections=1, is_interrupted=lambda: len(script.requests) == 2
+            )
+
+        assert kinds(samples) == {"cut by an interrupt": 1, "not sent": 3}
 
     def test_endless_answer_is_cut_by_memory(self) -> None:
         """A server that never stops talking does not fill the machine."""
@@ -240,6 +253,15 @@ class TestOpenLoop:
 
         assert kinds(samples) == {}
         assert script.connections <= 2
+        # The first two had a connection, or room to open one.
+        assert sum(one.is_held for one in samples) == 18
+
+    def test_request_that_finds_a_connection_is_not_held(self) -> None:
+        """Nor one that waits until another connection is open."""
+        with serve(Script([whole()])) as url:
+            samples, _ = drive(url, 4, connections=1, most=4, at_s=[0.0, 0.0, 0.0, 0.3])
+
+        assert [one.is_held for one in samples] == [False] * 4
 
     def test_connection_that_was_idle_for_long_is_replaced(
         self, monkeypatch: pytest.MonkeyPatch

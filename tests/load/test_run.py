@@ -17,6 +17,7 @@ from hwval.errors import HostError
 from hwval.errors import UsageError
 from hwval.load import Ask
 from hwval.load import Limits
+from hwval.load import LoadInterrupted
 from hwval.load import LoadPlan
 from hwval.load import Progress
 from hwval.load import Target
@@ -124,6 +125,73 @@ def test_process_that_dies_is_told(engine: FakeEngineProcess) -> None:
     with pytest.raises(HostError, match="died"):
         run_load(plan, kill)
     assert multiprocessing.active_children() == []
+
+
+class TestInterrupt:
+    @pytest.fixture(autouse=True)
+    def _pythons_own_handler(self) -> Iterator[None]:
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, handler)
+
+    def test_what_was_measured_is_kept(self, engine: FakeEngineProcess) -> None:
+        """What ran is unfinished, what waited was not sent; nobody is left behind."""
+        told: list[Progress] = []
+
+        def interrupt(news: Progress) -> None:
+            told.append(news)
+            if (
+                news.stage == "requests"
+                and news.ended >= 2
+                and signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+            ):
+                os.kill(os.getpid(), signal.SIGINT)
+
+        plan = LoadPlan(
+            target(engine), tuple(Ask("ba", 60) for _ in range(200)), concurrency=2, processes=2
+        )
+        with pytest.raises(LoadInterrupted) as caught:
+            run_load(plan, interrupt)
+        summary = summarise(caught.value.run)
+
+        assert summary.requests == 200
+        assert summary.answered >= 2
+        assert (summary.failed, summary.unfinished) == (0, 2)
+        assert summary.unsent == 198 - summary.answered
+        assert summary.ended_by == "the run was interrupted"
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert multiprocessing.active_children() == []
+
+    def test_nothing_is_kept_of_a_warm_up(self, engine: FakeEngineProcess) -> None:
+        """Since nothing was measured."""
+
+        def interrupt(news: Progress) -> None:
+            assert news.stage == "warm-up"
+            os.kill(os.getpid(), signal.SIGINT)
+
+        plan = LoadPlan(target(engine), asks(1), (Ask("ba", 2000),), concurrency=1)
+        with pytest.raises(KeyboardInterrupt) as caught:
+            run_load(plan, interrupt)
+
+        assert not isinstance(caught.value, LoadInterrupted)
+        assert multiprocessing.active_children() == []
+
+    def test_whoever_handles_the_signal_keeps_it(self, engine: FakeEngineProcess) -> None:
+        """A caller's own handler is called, and the load goes on."""
+        seen: list[int] = []
+        signal.signal(signal.SIGINT, lambda number, _: seen.append(number))
+
+        def interrupt(_: Progress) -> None:
+            if not seen:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        result = run_load(
+            LoadPlan(target(engine), tuple(Ask("ba", 200) for _ in range(2)), concurrency=2),
+            interrupt,
+        )
+
+        assert seen == [signal.SIGINT]
+        assert summarise(result).failed == 0
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ from hwval.load.summary import Goals
 from hwval.load.summary import summarise
 
 S = 10**9
+CUT = Failure(FailureKind.DEADLINE, "the run had 5 s")
 BUSY = Failure(FailureKind.STATUS, "busy", 503)
 QUIET = Health(wall_s=10, cpu_s=1, starved_s=0.1, lags_ns=array("q", [1_000_000] * 100))
 
@@ -30,7 +31,9 @@ def sample(
     sent_s: float = 1.0,
     tokens_s: tuple[float, ...] = (1.5, 2.0, 3.0),
     failure: Failure | None = None,
+    *,
     due_s: float | None = None,
+    is_held: bool = False,
 ) -> Sample:
     times = array("q", [round(one * S) for one in tokens_s])
     return Sample(
@@ -44,6 +47,7 @@ def sample(
         input_tokens=10,
         finish_reason="length",
         failure=failure,
+        is_held=is_held,
     )
 
 
@@ -104,6 +108,20 @@ def test_json_has_the_promised_keys_and_no_nan() -> None:
     } <= set(good)
 
 
+def test_what_the_end_cut_is_no_failure() -> None:
+    """Counted by itself, and in no number."""
+    unsent = sample(3, 0.0, (), Failure(FailureKind.UNSENT, "the run had 5 s"))
+    summary = summarise(run(sample(0), sample(1, failure=BUSY), sample(2, failure=CUT), unsent))
+
+    assert (summary.requests, summary.answered, summary.failed) == (4, 1, 1)
+    assert (summary.unfinished, summary.unsent) == (1, 1)
+    assert summary.ended_by == "the run had 5 s"
+    assert summary.failures == {"status 503": 1}
+    assert summary.output_tokens == 3
+    assert any("1 requests ran when the run ended" in note for note in summary.notes)
+    assert summarise(run(sample())).ended_by is None
+
+
 class TestGoals:
     def test_goodput_counts_what_keeps_all_goals(self) -> None:
         """A request that failed keeps none."""
@@ -119,6 +137,23 @@ class TestGoals:
         """There is none to be too long."""
         assert Goals(tpot_s=0.1).are_met(sample(0, 1.0, (5.0,)))
         assert not Goals(tpot_s=0.1).are_met(sample(0))
+
+    def test_what_the_end_left_open_is_no_miss(self) -> None:
+        """A request that was cut has missed a goal only if it was already beyond it."""
+        unsent = sample(1, 0.0, (), CUT._replace(kind=FailureKind.UNSENT))
+        early = replace(sample(2, 1.0, (), CUT), ended_ns=round(1.2 * S))
+        late = replace(sample(3, 1.0, (), CUT), ended_ns=round(1.7 * S))
+        slow = replace(sample(4, 1.0, (1.1,), CUT), ended_ns=9 * S)
+        goals = Goals(ttft_s=0.5, e2el_s=3.0)
+
+        assert [goals.are_open(one) for one in (unsent, early, late, slow)] == [
+            *(True, True),
+            *(False, False),
+        ]
+        assert not goals.are_open(sample(0))
+        assert summarise(run(sample(0), unsent, early), goals).good_share == 1
+        assert summarise(run(sample(0), late), goals).good_share == 0.5
+        assert summarise(run(unsent), goals).good_share is None
 
     def test_without_goals_there_is_no_goodput(self) -> None:
         """None, not all."""
@@ -155,6 +190,28 @@ class TestClientBound:
         assert late.client_bound
         assert late.send_lag_p99_s == pytest.approx(0.1)
         assert not right.client_bound
+
+    def test_requests_that_the_concurrency_held_back_are_its_own(self) -> None:
+        """The server was slower than the rate; the generator did as it was told."""
+        samples = [sample(n, 1.0, (1.1,), due_s=0.5, is_held=True) for n in range(5)]
+        summary = summarise(LoadRun(tuple(samples), (), (QUIET,), "uvloop", concurrency=4))
+
+        assert not summary.client_bound
+        assert summary.concurrency_bound
+        assert summary.concurrency_bound_reason == (
+            "5 of 5 requests were sent up to 500.0 ms late (p99), since 4 were in flight already "
+            "(--concurrency)"
+        )
+
+    def test_generator_without_connections_left_is_the_limit(self) -> None:
+        """Where nobody asked for one."""
+        summary = summarise(
+            run(*(sample(n, 1.0, (1.1,), due_s=0.5, is_held=True) for n in range(2)))
+        )
+
+        assert not summary.concurrency_bound
+        (reason,) = summary.client_bound_reasons
+        assert "all connections of the generator were in use" in reason
 
     def test_quiet_generator_is_believed(self) -> None:
         """Also where the kernel tells nothing, or the run was too short for a timer."""

@@ -28,6 +28,8 @@ _LATENCIES: Final = (
     ("per token after the first", "tpot_s"),
     ("whole answer", "e2el_s"),
 )
+_STATISTICS: Final = ("mean", "p50", "p90", "p99")
+_SHORTEST_LABEL: Final = 12
 _NONE: Final = "none"
 
 
@@ -44,13 +46,7 @@ def print_load(
         settings: What was asked for.
     """
     console.print(Text(one_line(_heading(settings)), "bold"))
-    table = Table(box=_RULE, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    table.add_column("latency, ms", no_wrap=True)
-    for name in ("mean", "p50", "p90", "p99"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for label, name in _LATENCIES:
-        table.add_row(label, *_row_ms(getattr(summary, name)))
-    console.print(table)
+    _print_latencies(console, summary)
     console.print()
     facts = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
     facts.add_column(no_wrap=True)
@@ -62,10 +58,34 @@ def print_load(
     for kind, count in summary.failures.items():
         detail = one_line(summary.failure_examples[kind])
         console.print(Text.assemble((f"{count} failed", "bold red"), f": {kind}: {detail}"))
+    if summary.ended_by:
+        console.print(Text.assemble(("ended early", "bold yellow"), f": {summary.ended_by}"))
+    if summary.concurrency_bound:
+        reason = summary.concurrency_bound_reason
+        console.print(Text.assemble(("concurrency-bound", "bold yellow"), f": {reason}"))
     for reason in summary.client_bound_reasons:
         console.print(Text.assemble(("client-bound", "bold yellow"), f": {reason}"))
     for note in summary.notes:
         console.print(Text(f"note: {note}"))
+
+
+def _print_latencies(console: Console, summary: Summary) -> None:
+    rows = [(label, _row_ms(getattr(summary, name))) for label, name in _LATENCIES]
+    digits = [max(map(len, column)) for column in zip(*(row for _, row in rows), strict=True)]
+    if console.width < _SHORTEST_LABEL + 1 + sum(max(4, many) + 1 for many in digits):
+        # Too narrow for a table; a number that is cut is another number.
+        for label, row in rows:
+            named = zip(_STATISTICS, row, strict=True)
+            text = ", ".join(f"{name} {value}" for name, value in named)
+            console.print(Text(f"{label}, ms: {text}"))
+        return
+    table = Table(box=_RULE, show_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    table.add_column("latency, ms", overflow="fold", min_width=_SHORTEST_LABEL)
+    for name, many in zip(_STATISTICS, digits, strict=True):
+        table.add_column(name, justify="right", no_wrap=True, min_width=many)
+    for label, row in rows:
+        table.add_row(label, *row)
+    console.print(table)
 
 
 def _heading(settings: Mapping[str, Any]) -> str:
@@ -80,14 +100,16 @@ def _heading(settings: Mapping[str, Any]) -> str:
 
 def _row_ms(found: Distribution | None) -> tuple[str, ...]:
     if found is None:
-        return ("-",) * 4
+        return ("-",) * len(_STATISTICS)
     return tuple(f"{value * 1e3:,.2f}" for value in (found.mean, found.p50, found.p90, found.p99))
 
 
 def _facts(summary: Summary, *, is_exact: bool) -> dict[str, str]:
-    answered = summary.requests - summary.failed
+    counts = [f"{summary.answered:,} answered", f"{summary.failed:,} failed"]
+    counts += [f"{summary.unfinished:,} unfinished"] if summary.unfinished else []
+    counts += [f"{summary.unsent:,} not sent"] if summary.unsent else []
     facts = {
-        "requests": f"{answered:,} answered, {summary.failed:,} failed",
+        "requests": ", ".join(counts),
         "duration": _NONE if summary.duration_s is None else format_duration_s(summary.duration_s),
         "output": f"{_number(summary.output_tokens_per_s)} tokens/s, "
         f"{summary.output_tokens:,} tokens",

@@ -12,6 +12,7 @@ from __future__ import annotations
 from hwval.load.drive import Limits
 from hwval.load.request import Ask
 from hwval.load.request import Target
+from hwval.load.run import LoadInterrupted
 from hwval.load.run import LoadPlan
 from hwval.load.run import LoadRun
 from hwval.load.run import Progress
@@ -25,6 +26,7 @@ __all__ = [
     "Ask",
     "Goals",
     "Limits",
+    "LoadInterrupted",
     "LoadPlan",
     "LoadRun",
     "Progress",

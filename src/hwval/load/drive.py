@@ -62,6 +62,7 @@ class Driver:
         most_connections: How many there may be, >= ``connections``.
         limits: When to give up.
         on_progress: Called now and then with the numbers of ended and of failed requests.
+        is_interrupted: Asked now and then whether the run is to end with what it has.
     """
 
     def __init__(
@@ -72,12 +73,14 @@ class Driver:
         most_connections: int,
         limits: Limits,
         on_progress: Callable[[int, int], None] | None = None,
+        is_interrupted: Callable[[], bool] = lambda: False,
     ) -> None:
         self._target = target
         self._connections = connections
         self._most = most_connections
         self._limits = limits
         self._on_progress = on_progress
+        self._is_interrupted = is_interrupted
         self._idle: list[Connection] = []
         self._busy: dict[Connection, bytes] = {}
         self._opening: set[asyncio.Task[None]] = set()
@@ -163,8 +166,14 @@ class Driver:
                 loop = asyncio.get_running_loop()
                 self._timer = loop.call_later((due_ns - now_ns) / 1e9, self._release)
                 break
-            self._due.append(self._waiting.popleft())
+            exchange, request = self._waiting.popleft()
+            exchange.is_held = due_ns is not None and self._is_full()
+            self._due.append((exchange, request))
         self._dispatch()
+
+    def _is_full(self) -> bool:
+        """Return whether what is due now waits for the end of another request."""
+        return len(self._due) >= len(self._idle) + self._most - self._open_count
 
     def _dispatch(self) -> None:
         while self._due and self._idle:
@@ -218,7 +227,8 @@ class Driver:
         if _met_the_end(exchange):
             # HTTP lets a server close what is idle; the request went into the void.
             self._resent += 1
-            self._due.appendleft((Exchange(exchange.index, exchange.due_ns), request))
+            again = Exchange(exchange.index, exchange.due_ns, is_held=exchange.is_held)
+            self._due.appendleft((again, request))
         else:
             self._note(exchange)
         if connection.is_usable:
@@ -239,7 +249,7 @@ class Driver:
 
     def _note(self, exchange: Exchange) -> None:
         self._ended.append(exchange)
-        self._failed += exchange.failure is not None
+        self._failed += exchange.failure is not None and not exchange.failure.is_cut
         if len(self._ended) == self._total:
             self._finished.set()
 
@@ -265,6 +275,8 @@ class Driver:
     def _cut(self, elapsed_ns: int) -> Failure | None:
         """Return why the whole run ends now, None if it goes on."""
         limits = self._limits
+        if self._is_interrupted():
+            return Failure(FailureKind.INTERRUPT, "the run was interrupted")
         if limits.run_s is not None and elapsed_ns > limits.run_s * 1e9:
             return Failure(FailureKind.DEADLINE, f"the run had {limits.run_s:g} s")
         kept = self._kept_bytes + sum(connection.received_bytes for connection in self._busy)
@@ -281,7 +293,7 @@ class Driver:
         self._due.clear()
         self._waiting.clear()
         for exchange, _ in left:
-            self._give_up(exchange, failure)
+            self._give_up(exchange, Failure(FailureKind.UNSENT, failure.detail))
 
     def _refresh(self, now_ns: int) -> None:
         """Replace connections that were used and have been idle for long."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 from typing import NamedTuple
 
 __all__ = ["Failure", "FailureKind"]
@@ -16,6 +17,8 @@ class FailureKind(StrEnum):
     TIMEOUT = "timed out"
     STALLED = "stalled"
     DEADLINE = "cut by the deadline"
+    INTERRUPT = "cut by an interrupt"
+    UNSENT = "not sent"
     MEMORY = "cut by the memory limit"
     STATUS = "status"
     ERROR_EVENT = "error in the stream"
@@ -23,6 +26,9 @@ class FailureKind(StrEnum):
     NOT_STREAMED = "not streamed"
     WRONG_COUNT = "wrong token count"
     EMPTY = "empty text"
+
+
+_CUT: Final = frozenset({FailureKind.DEADLINE, FailureKind.INTERRUPT, FailureKind.UNSENT})
 
 
 class Failure(NamedTuple):
@@ -42,3 +48,8 @@ class Failure(NamedTuple):
     def name(self) -> str:
         """Kind, with the HTTP status where that is the failure."""
         return f"status {self.status}" if self.kind is FailureKind.STATUS else str(self.kind)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether the run's own end came first, so that it says nothing of the server."""
+        return self.kind in _CUT

@@ -90,7 +90,7 @@ class PromptMaker:
         Raises:
             UsageError: A prompt would be no longer than the prefix that it shares.
         """
-        if self._prefix_tokens and min(lengths_tokens, default=0) <= self._prefix_tokens:
+        if lengths_tokens and 0 < min(lengths_tokens) <= self._prefix_tokens:
             raise UsageError(
                 f"a shared prefix of {self._prefix_tokens} tokens in prompts of "
                 f"{min(lengths_tokens)}: expected longer prompts or a shorter prefix"

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
+import threading
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field
 from multiprocessing.connection import Connection as Pipe
@@ -35,7 +38,7 @@ from hwval.load.work import Ready
 from hwval.load.work import Share
 from hwval.load.work import work
 
-__all__ = ["LoadPlan", "LoadRun", "Progress", "processes_for", "run_load"]
+__all__ = ["LoadInterrupted", "LoadPlan", "LoadRun", "Progress", "processes_for", "run_load"]
 
 _OPENED_FIRST: Final = 256
 """Connections of an open loop before the clock starts; more are opened as they are needed."""
@@ -45,6 +48,7 @@ _RATE_PER_PROCESS: Final = 250.0
 # Time for every process to take its order and to sleep up to the common start.
 _START_LEAD_NS: Final = 50_000_000
 _END_S: Final = 5.0
+_POLL_S: Final = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +113,26 @@ class LoadRun(NamedTuple):
         warmups: Those that do not count.
         healths: How each process of the generator fared.
         loop: Event loop that it ran on: ``uvloop`` or ``asyncio``.
+        concurrency: Most requests in flight that were asked for, None for no such limit.
     """
 
     samples: tuple[Sample, ...]
     warmups: tuple[Sample, ...]
     healths: tuple[Health, ...]
     loop: str
+    concurrency: int | None = None
+
+
+class LoadInterrupted(KeyboardInterrupt):
+    """Ctrl-C ended a load early.
+
+    Args:
+        run: What was measured until then.
+    """
+
+    def __init__(self, run: LoadRun) -> None:
+        super().__init__("the load was interrupted")
+        self.run = run
 
 
 class _Worker(NamedTuple):
@@ -148,6 +166,8 @@ def run_load(plan: LoadPlan, on_progress: Callable[[Progress], None] | None = No
         EngineUnreachable: The connections could not be opened.
         UsageError: A request cannot be written.
         HostError: A process of the generator died.
+        LoadInterrupted: Ctrl-C while requests were sent; it has what was measured. A second one,
+            or one before, is a plain KeyboardInterrupt.
     """
     shares = _split(plan)
     totals = {"warm-up": len(plan.warmups), "requests": len(plan.asks), "reading": len(plan.asks)}
@@ -160,20 +180,50 @@ def run_load(plan: LoadPlan, on_progress: Callable[[Progress], None] | None = No
             ended, failed = sum(other.ended for other in same), sum(other.failed for other in same)
             on_progress(Progress(one.stage, ended, failed, totals[one.stage]))
 
-    with _workers(shares) as workers:
+    with _interrupts() as interrupted, _workers(shares) as workers:
         pipes = [worker.pipe for worker in workers]
-        ready = [one for one in _collect(pipes, tell) if isinstance(one, Ready)]
+        ready = [one for one in _collect(pipes, tell, interrupted) if isinstance(one, Ready)]
         start_ns = monotonic_ns() + _START_LEAD_NS
         for pipe in pipes:
             pipe.send(start_ns)
-        outcomes = [one for one in _collect(pipes, tell) if isinstance(one, Outcome)]
+        ended = _collect(pipes, tell, interrupted, has_begun=True)
+        outcomes = [one for one in ended if isinstance(one, Outcome)]
     samples = [sample for outcome in outcomes for sample in outcome.samples]
-    return LoadRun(
+    run = LoadRun(
         samples=tuple(sorted(samples, key=lambda sample: sample.index)),
         warmups=tuple(sample for one in ready for sample in one.warmups),
         healths=tuple(outcome.health for outcome in outcomes),
         loop=ready[0].loop,
+        concurrency=plan.concurrency,
     )
+    if interrupted.is_set():
+        raise LoadInterrupted(run)
+    return run
+
+
+@contextmanager
+def _interrupts() -> Iterator[threading.Event]:
+    """Note the first Ctrl-C in place of being torn out of the middle of a message.
+
+    Whoever handles the signal in another way, or calls from another thread, keeps what they have.
+    """
+    noted = threading.Event()
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield noted
+        return
+
+    def note(*_: object) -> None:
+        noted.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    signal.signal(signal.SIGINT, note)
+    try:
+        yield noted
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _split(plan: LoadPlan) -> list[Share]:
@@ -209,7 +259,12 @@ def _workers(shares: list[Share]) -> Iterator[list[_Worker]]:
         for share in shares:
             ours, theirs = context.Pipe()
             process = context.Process(target=work, args=(share, theirs), daemon=True)
-            process.start()
+            # A child that Ctrl-C meets before it can ignore it would write a traceback.
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                process.start()
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
             theirs.close()
             workers.append(_Worker(process, ours))
         yield workers
@@ -222,11 +277,28 @@ def _workers(shares: list[Share]) -> Iterator[list[_Worker]]:
             worker.process.join()
 
 
-def _collect(pipes: list[Pipe], tell: Callable[[Pipe, News], None]) -> list[Ready | Outcome]:
-    """Wait for one message that is no news from each process."""
+def _collect(
+    pipes: list[Pipe],
+    tell: Callable[[Pipe, News], None],
+    interrupted: threading.Event,
+    *,
+    has_begun: bool = False,
+) -> list[Ready | Outcome]:
+    """Wait for one message that is no news from each process.
+
+    An interrupt is passed on to them once they have begun to measure; before, it ends the load.
+    """
     found: dict[Pipe, Ready | Outcome] = {}
+    untold = pipes if has_begun else []
     while len(found) < len(pipes):
-        ready = wait([one for one in pipes if one not in found])
+        if interrupted.is_set():
+            if not has_begun:
+                raise KeyboardInterrupt
+            for pipe in untold:
+                with suppress(OSError):  # it died, which is told by its own end of the pipe
+                    pipe.send(None)
+            untold = []
+        ready = wait([one for one in pipes if one not in found], _POLL_S)
         for pipe in cast("list[Pipe]", ready):
             message = _receive(pipe)
             if isinstance(message, News):

@@ -39,6 +39,7 @@ class Sample:
         input_tokens: Tokens of the prompt as the server counted them, None if it did not.
         finish_reason: Why the answer ended, as the server says; None if it does not.
         failure: Why it does not count, None if it does.
+        is_held: Whether it was due while every connection that there may be was in use.
     """
 
     index: int
@@ -51,6 +52,7 @@ class Sample:
     input_tokens: int | None
     finish_reason: str | None
     failure: Failure | None
+    is_held: bool = False
 
     @property
     def ttft_s(self) -> float:
@@ -159,6 +161,7 @@ def read_exchange(exchange: Exchange, *, asked_tokens: int, ignore_eos: bool) ->
         input_tokens=reading.count("prompt_tokens"),
         finish_reason=reading.finish_reason,
         failure=failure,
+        is_held=exchange.is_held,
     )
 
 

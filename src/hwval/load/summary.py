@@ -11,12 +11,14 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import asdict
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from hwval.load.failure import Failure
 from hwval.load.health import Health
 from hwval.load.run import LoadRun
 from hwval.load.sample import Sample
@@ -74,6 +76,17 @@ class Goals:
         values = {"ttft_s": sample.ttft_s, "tpot_s": sample.tpot_s, "e2el_s": sample.e2el_s}
         return all((values[name] or 0.0) <= limit for name, limit in self.limits_s.items())
 
+    def are_open(self, sample: Sample) -> bool:
+        """Return whether the run ended before a request had kept or missed them."""
+        failure = sample.failure
+        if failure is None or not failure.is_cut:
+            return False
+        if not sample.sent_ns:
+            return True
+        lasted_s = (sample.ended_ns - sample.sent_ns) / 1e9
+        ttft_s = sample.ttft_s if sample.token_ns else lasted_s
+        return ttft_s <= (self.ttft_s or inf) and lasted_s <= (self.e2el_s or inf)
+
 
 @dataclass(frozen=True, slots=True)
 class Client:
@@ -106,7 +119,10 @@ class Summary:
 
     Attributes:
         requests: All that were to be sent.
-        failed: Those that do not count; none of their tokens or times is in any number.
+        failed: Those whose answers do not count; none of their tokens or times is in any number.
+        unfinished: Those that the run's own end cut off, likewise in no number.
+        unsent: Those that it came before.
+        ended_by: What ended the run early, in words; None if it came to its end.
         duration_s: From the first request sent to the last answer's end; None if none was sent.
         output_tokens: Tokens of all good answers.
         input_tokens: Tokens of their prompts as the server counted them, None if it did not.
@@ -122,10 +138,14 @@ class Summary:
         failure_examples: What was seen first, by kind.
         stopped_early: Good answers that ended before their full length by themselves.
         goals: Limits by name, seconds; empty for none.
-        goal_share: Part of all requests that has to keep them; None without limits.
-        good_share: Part of all requests that kept them; None without limits.
+        goal_share: Part of the requests that has to keep them; None without limits.
+        good_share: Part of the requests that kept them, of all but those that the run's end left
+            undecided; None without limits, or if all were.
         goodput_request_per_s: Requests that kept them over ``duration_s``; None without limits.
         send_lag_p99_s: How late requests of an open loop were sent; None in a closed loop.
+        concurrency_bound: Whether requests of an open loop were late because as many as are allowed
+            were in flight.
+        concurrency_bound_reason: Which ones and how late, in words; empty if none were.
         client_bound: Whether the generator itself was the limit, so that times are its own.
         client_bound_reasons: Why, in words.
         clients: How each of its processes fared.
@@ -159,6 +179,16 @@ class Summary:
     clients: tuple[Client, ...]
     loop: str
     notes: tuple[str, ...]
+    unfinished: int = 0
+    unsent: int = 0
+    ended_by: str | None = None
+    concurrency_bound: bool = False
+    concurrency_bound_reason: str = ""
+
+    @property
+    def answered(self) -> int:
+        """Requests whose answers count."""
+        return self.requests - self.failed - self.unfinished - self.unsent
 
     @property
     def missed_goals(self) -> bool:
@@ -182,19 +212,23 @@ def summarise(run: LoadRun, goals: Goals | None = None) -> Summary:
     goals = goals or Goals()
     good = [sample for sample in run.samples if sample.failure is None]
     sent = [sample for sample in run.samples if sample.sent_ns]
+    cut = [one for one in run.samples if one.failure is not None and one.failure.is_cut]
     duration_s = _duration_s(sent)
     tokens = sum(sample.output_tokens for sample in good)
     events = sum(len(sample.token_ns) for sample in good)
     ttft_s = _distribution([sample.ttft_s for sample in good])
     clients = tuple(_client(health) for health in run.healths)
-    lag_s = _send_lag_p99_s(sent)
-    reasons = tuple(_reasons(clients, ttft_s, lag_s))
+    held_back, reasons = _bounds(run, clients, ttft_s)
     kept = sum(goals.are_met(sample) for sample in run.samples)
+    decided = len(run.samples) - sum(goals.are_open(sample) for sample in cut)
     has_goals = bool(goals.limits_s)
     per_event = tokens / events if events else None
     return Summary(
         requests=len(run.samples),
-        failed=len(run.samples) - len(good),
+        failed=len(run.samples) - len(good) - len(cut),
+        unfinished=sum(bool(one.sent_ns) for one in cut),
+        unsent=sum(not one.sent_ns for one in cut),
+        ended_by=next((one.failure.detail for one in cut if one.failure), None),
         duration_s=duration_s,
         output_tokens=tokens,
         input_tokens=_input_tokens(good),
@@ -206,19 +240,25 @@ def summarise(run: LoadRun, goals: Goals | None = None) -> Summary:
         e2el_s=_distribution([sample.e2el_s for sample in good]),
         output_tokens_from=_counted_by(good),
         tokens_per_event=per_event,
-        failures=dict(Counter(_failure_names(run.samples)).most_common()),
+        failures=dict(Counter(each.name for each in _failures(run.samples)).most_common()),
         failure_examples=_examples(run.samples),
         stopped_early=_stopped_early(good),
         goals=goals.limits_s,
         goal_share=goals.share if has_goals else None,
-        good_share=kept / len(run.samples) if has_goals and run.samples else None,
+        good_share=kept / decided if has_goals and decided else None,
         goodput_request_per_s=_rate(kept, duration_s) if has_goals else None,
-        send_lag_p99_s=lag_s,
+        send_lag_p99_s=_send_lag_p99_s(sent),
+        concurrency_bound=bool(held_back),
+        concurrency_bound_reason=held_back,
         client_bound=bool(reasons),
         client_bound_reasons=reasons,
         clients=clients,
         loop=run.loop,
-        notes=(*_notes_on_answers(good, per_event), *_notes_on_way(run.warmups, clients)),
+        notes=(
+            *_notes_on_answers(good, per_event),
+            *_notes_on_end(cut, len(good)),
+            *_notes_on_way(run.warmups, clients),
+        ),
     )
 
 
@@ -261,15 +301,15 @@ def _stopped_early(samples: Iterable[Sample]) -> int:
     return sum(sample.finish_reason == "stop" for sample in samples)
 
 
-def _failure_names(samples: Iterable[Sample]) -> Iterable[str]:
-    return (sample.failure.name for sample in samples if sample.failure is not None)
+def _failures(samples: Iterable[Sample]) -> Iterable[Failure]:
+    found = (sample.failure for sample in samples)
+    return (failure for failure in found if failure is not None and not failure.is_cut)
 
 
 def _examples(samples: Iterable[Sample]) -> dict[str, str]:
     found: dict[str, str] = {}
-    for sample in samples:
-        if sample.failure is not None:
-            found.setdefault(sample.failure.name, sample.failure.detail)
+    for failure in _failures(samples):
+        found.setdefault(failure.name, failure.detail)
     return found
 
 
@@ -293,10 +333,29 @@ def _client(health: Health) -> Client:
     )
 
 
-def _reasons(
-    clients: Sequence[Client], ttft_s: Distribution | None, send_lag_s: float | None
-) -> Iterable[str]:
+def _bounds(
+    run: LoadRun, clients: Sequence[Client], ttft_s: Distribution | None
+) -> tuple[str, tuple[str, ...]]:
+    """Return why arrivals were not those of the plan by its own limit, and by the generator."""
     most_s = max(_LEAST_LAG_S, _LAG_SHARE * ttft_s.p99 if ttft_s else 0.0)
+    sent = [sample for sample in run.samples if sample.sent_ns]
+    held = [sample for sample in sent if sample.is_held]
+    reasons = [*_reasons(clients, most_s)]
+    free_s = _send_lag_p99_s([sample for sample in sent if not sample.is_held])
+    if free_s is not None and free_s > most_s:
+        reasons.append(f"requests were sent up to {free_s * 1e3:.1f} ms late (p99)")
+    held_s, all_s = _send_lag_p99_s(held), _send_lag_p99_s(sent)
+    if held_s is None or all_s is None or all_s <= most_s:
+        return "", tuple(reasons)
+    late = f"{len(held):,} of {len(sent):,} requests were sent up to {held_s * 1e3:.1f} ms late"
+    if run.concurrency is None:
+        reasons.append(f"{late} (p99): all connections of the generator were in use")
+        return "", tuple(reasons)
+    held_back = f"{late} (p99), since {run.concurrency:,} were in flight already (--concurrency)"
+    return held_back, tuple(reasons)
+
+
+def _reasons(clients: Sequence[Client], most_s: float) -> Iterable[str]:
     for number, client in enumerate(clients, 1):
         who = f"process {number} of {len(clients)}"
         if client.cpu_share > _MOST_CPU_SHARE:
@@ -309,8 +368,6 @@ def _reasons(
             )
         if (client.starved_share or 0.0) > _MOST_STARVED_SHARE:
             yield f"{who} waited for a core in {client.starved_share:.0%} of the time"
-    if send_lag_s is not None and send_lag_s > most_s:
-        yield f"requests were sent up to {send_lag_s * 1e3:.1f} ms late (p99)"
 
 
 def _notes_on_answers(good: Sequence[Sample], per_event: float | None) -> Iterable[str]:
@@ -322,6 +379,12 @@ def _notes_on_answers(good: Sequence[Sample], per_event: float | None) -> Iterab
         yield f"events hold {per_event:.2f} tokens on average; ITL is between events"
     if stopped := _stopped_early(good):
         yield f"{stopped} answers ended before their full length"
+
+
+def _notes_on_end(cut: Sequence[Sample], answered: int) -> Iterable[str]:
+    unfinished = sum(bool(sample.sent_ns) for sample in cut)
+    if unfinished and answered:
+        yield f"{unfinished} requests ran when the run ended; latencies lack the longest ones"
 
 
 def _notes_on_way(warmups: Sequence[Sample], clients: Sequence[Client]) -> Iterable[str]:

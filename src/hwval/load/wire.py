@@ -41,6 +41,7 @@ class Exchange:
         ended_ns: When the answer ended or was given up.
         failure: Why it has no whole answer, None if it has one.
         is_reused: Whether its connection had carried another exchange before.
+        is_held: Whether it was due while every connection that there may be was in use.
     """
 
     index: int
@@ -51,6 +52,7 @@ class Exchange:
     ended_ns: int = 0
     failure: Failure | None = None
     is_reused: bool = False
+    is_held: bool = False
 
 
 class Connection(asyncio.Protocol):

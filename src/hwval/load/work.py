@@ -78,7 +78,7 @@ def work(share: Share, pipe: Pipe) -> None:
     """Do a share in a process of its own.
 
     Sends `Ready`, takes the start (CLOCK_MONOTONIC, nanoseconds), sends `News` meanwhile and
-    `Outcome` at the end; or `Failed`.
+    `Outcome` at the end; or `Failed`. Whatever it is told after the start ends the run early.
     """
     # The terminal sends it to all; the parent decides.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -100,6 +100,7 @@ def _work(share: Share, pipe: Pipe, runner: asyncio.Runner) -> None:
         most_connections=share.most_connections,
         limits=share.limits,
         on_progress=lambda ended, failed: pipe.send(News(stage[0], ended, failed)),
+        is_interrupted=lambda: stage[0] == "requests" and pipe.poll(),
     )
     try:
         _measure(share, pipe, runner, driver, stage)

@@ -84,7 +84,10 @@ class Workload:
         warm_inputs = [self.input_tokens.draw(random) for _ in range(self.warmups)]
         warm_outputs = [self.output_tokens.draw(random) for _ in range(self.warmups)]
         if sum(inputs) > _MOST_PROMPT_TOKENS:
-            raise UsageError(f"prompts of {sum(inputs):,} tokens in all: expected fewer or shorter")
+            raise UsageError(
+                f"{len(inputs):,} prompts of {sum(inputs):,} tokens in all (--requests times "
+                f"--input-tokens): expected {_MOST_PROMPT_TOKENS:,} at most"
+            )
         maker = PromptMaker(
             random.getrandbits(64),
             load_tokenizer(self.tokenizer) if self.tokenizer else None,
