@@ -94,15 +94,16 @@ def validate(file: YamlFile, model: type[_Model]) -> _Model:
 
 def overlay(base: _Model, own: _Model) -> _Model:
     """Return ``base`` with everything that ``own`` sets: mappings key by key, all else replaced."""
-    update = {}
-    for name in own.model_fields_set:
-        below, above = getattr(base, name), getattr(own, name)
-        if isinstance(below, BaseModel) and type(below) is type(above):
-            above = overlay(below, above)
-        elif isinstance(below, Mapping) and isinstance(above, Mapping):
-            above = {**below, **above}
-        update[name] = above
+    update = {name: _over(getattr(base, name), getattr(own, name)) for name in own.model_fields_set}
     return base.model_copy(update=update)
+
+
+def _over(below: object, above: object) -> object:
+    if isinstance(below, BaseModel) and isinstance(above, BaseModel):
+        return overlay(below, above) if type(below) is type(above) else above
+    if isinstance(below, Mapping) and isinstance(above, Mapping):
+        return {**below, **{key: _over(below.get(key), value) for key, value in above.items()}}
+    return above
 
 
 class _Problem:

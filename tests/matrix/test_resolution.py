@@ -55,3 +55,16 @@ def test_longer_promise_moves_the_default_deadline(tmp_path: Path) -> None:
     matrix = load(tmp_path, AXES + "promises: {load: {ready_within: 2 h}}")
 
     assert matrix.entries[0].deadlines.load_s == 7200
+
+
+def test_limits_of_two_layers_may_not_contradict_each_other(tmp_path: Path) -> None:
+    """A variant's floor above what the matrix calls good is a mistake, though each is none."""
+    text = """
+promises: {performance: {single_stream: {limits: {decode_tokens_per_s: {floor: 10, good: 20}}}}}
+include:
+  - name: fast
+    promises: {performance: {single_stream: {limits: {decode_tokens_per_s: {floor: 30}}}}}
+"""
+
+    with pytest.raises(MatrixError, match=r"decode_tokens_per_s: good \(20\) is below floor \(30\)"):
+        load(tmp_path, AXES + text)

@@ -16,6 +16,9 @@ from pydantic import RootModel
 from pydantic import WithJsonSchema
 from pydantic import model_validator
 
+from hwval.accuracy.questions import questions_folder
+from hwval.catalogue import Capability
+from hwval.errors import UsageError
 from hwval.yamlfile import WrittenFloat
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
@@ -24,6 +27,13 @@ __all__ = ["SHIPPED", "AccuracySection", "TaskSection"]
 
 # A dataset that comes with hwval: ``shipped:biology``.
 SHIPPED: Final = "shipped:"
+# Question of the suite -> what a task's section must set for it to be asked.
+_NEEDED_FOR: Final = {
+    "score": "reference",
+    "parsed": "max_unparsed",
+    "ended": "max_cut_off",
+    "paired": "paired_with",
+}
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -46,13 +56,23 @@ def _read_version(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-def _check_dataset(name: str) -> str:
-    if not name.startswith(("/", SHIPPED)):
-        raise ValueError(
-            f"{name!r} is neither an absolute folder nor {SHIPPED}NAME; a dataset of the Hub is "
-            "the task's own, and 'revision' pins it"
-        )
-    return name
+def _check_dataset(place: str | dict[str, str]) -> str | dict[str, str]:
+    if isinstance(place, str):
+        if not place.startswith(("/", SHIPPED)):
+            raise ValueError(
+                f"{place!r} is neither an absolute folder nor {SHIPPED}NAME; a dataset of the Hub "
+                "is the task's own, and 'revision' pins it"
+            )
+        if place.startswith(SHIPPED):
+            try:
+                questions_folder(place.removeprefix(SHIPPED))
+            except UsageError as error:
+                raise ValueError(str(error)) from None
+        return place
+    for split, path in place.items():
+        if not path.startswith("/"):
+            raise ValueError(f"{path!r} of split {split!r} is no absolute path")
+    return place
 
 
 def _check_commit(revision: str) -> str:
@@ -118,9 +138,10 @@ class TaskSection(YamlModel):
     """Longest answer in tokens; as the task says if not set."""
     concurrency: _Count = 16
     """Questions that are asked at the same time."""
-    dataset: Annotated[str, AfterValidator(_check_dataset)] | None = None
+    dataset: Annotated[str | dict[str, str], AfterValidator(_check_dataset)] | None = None
     """Folder with a file for each split, ``test.jsonl`` and so on, or a copy of the Hub's
-    repository; ``shipped:biology`` for the questions that come with hwval."""
+    repository; or split and file, ``{test: /data/questions.jsonl}``; or ``shipped:biology`` for
+    the questions that come with hwval."""
     revision: Annotated[str, AfterValidator(_check_commit)] | None = None
     """Commit of the dataset on the Hub."""
     samples_sha256: Annotated[str, AfterValidator(_check_sha256)] | None = None
@@ -167,7 +188,7 @@ def _check_labels(tasks: dict[str, TaskSection]) -> dict[str, TaskSection]:
     return tasks
 
 
-class AccuracySection(RootModel[Annotated[dict[str, TaskSection], AfterValidator(_check_labels)]]):
+class AccuracySection(RootModel[dict[str, TaskSection]]):
     """Tasks of lm-evaluation-harness by name."""
 
     model_config = ConfigDict(frozen=True)
@@ -178,3 +199,17 @@ class AccuracySection(RootModel[Annotated[dict[str, TaskSection], AfterValidator
     def tasks(self) -> dict[str, TaskSection]:
         """Name in the matrix -> what is promised of it."""
         return self.root
+
+    @property
+    def partners(self) -> frozenset[str]:
+        """Cells that this one is held against, as the matrix names them."""
+        return frozenset(task.paired_with for task in self.root.values() if task.paired_with)
+
+    def asks(self, question: str, promised: frozenset[Capability]) -> bool:
+        """Return whether a question of this suite is asked, given what image and model promise."""
+        if not promised & {Capability.COMPLETIONS, Capability.CHAT}:
+            return False
+        needed = _NEEDED_FOR.get(question)
+        return any(
+            needed is None or getattr(task, needed) is not None for task in self.root.values()
+        )

@@ -17,6 +17,7 @@ from hwval.matrix.schema import ContainerSection
 from hwval.matrix.schema import DeadlinesSection
 from hwval.matrix.schema import PromisesSection
 from hwval.matrix.schema import Setup
+from hwval.threshold import metric_of
 from hwval.units import format_duration_s
 from hwval.yamlfile import Place
 from hwval.yamlfile import YamlFile
@@ -72,10 +73,12 @@ def resolve(file: YamlFile, place: Place, base: Setup, own: Setup | None = None)
         own: Settings of a variant or an included cell; None for the matrix alone.
 
     Raises:
-        MatrixError: The deadline of the load is shorter than what is promised of it.
+        MatrixError: The deadline of the load is shorter than what is promised of it, or limits
+            contradict each other.
     """
     layers = (base, own or Setup())
     promises = _promises(layers)
+    _check_limits(file, place, promises)
     containers = [layer.container or ContainerSection() for layer in layers]
     return EngineSetup(
         engine_args=tuple(sorted(_merged(layer.engine for layer in layers).items())),
@@ -102,6 +105,17 @@ def _last(values: Iterator[_T | None], default: _T) -> _T:
 def _promises(layers: tuple[Setup, ...]) -> PromisesSection:
     sections = [layer.promises for layer in layers if layer.promises is not None]
     return reduce(overlay, sections, PromisesSection())
+
+
+def _check_limits(file: YamlFile, place: Place, promises: PromisesSection) -> None:
+    """Refuse limits that contradict each other only since one layer stands over the other."""
+    for name in type(promises.performance).model_fields:
+        question = getattr(promises.performance, name)
+        for metric, limit in question.all_limits() if question is not None else ():
+            try:
+                limit.check_for(metric_of(metric))
+            except ValueError as error:
+                raise file.error(f"promises.performance.{name}: {error}", place) from None
 
 
 def _deadlines(

@@ -1,0 +1,302 @@
+"""The one door to lm-evaluation-harness, in a process of its own: ``python -m`` this module.
+
+Its imports take seconds and hundreds of megabytes, which no test run shall pay for. The job comes
+as JSON on standard input, the key of the server in the environment, news go to standard output as
+`hwval.accuracy.job` says, everything else to standard error.
+
+The harness makes the prompts, cuts the answers out, scores and prints the table; the asking is
+`hwval.accuracy.asking`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from typing import Final
+
+from hwval.accuracy.answers import AnswerFile
+from hwval.accuracy.asking import Asking
+from hwval.accuracy.asking import SetbackError
+from hwval.accuracy.asking import digest
+from hwval.accuracy.asking import question_hash
+from hwval.accuracy.asking import sha256
+from hwval.accuracy.job import KEY_VARIABLE
+from hwval.accuracy.job import PARTIAL_FILE
+from hwval.accuracy.job import RESULTS_FILE
+from hwval.accuracy.job import SAMPLES_FILE
+from hwval.accuracy.job import TABLE_FILE
+from hwval.accuracy.job import Job
+from hwval.accuracy.job import News
+from hwval.accuracy.job import Score
+from hwval.accuracy.job import Setback
+from hwval.accuracy.job import Trouble
+from hwval.accuracy.job import write_message
+from hwval.accuracy.localdata import local_data
+from hwval.accuracy.samples import Sample
+from hwval.accuracy.samples import dump_samples
+from hwval.accuracy.taskfile import find_task
+
+__all__ = ["main"]
+
+_PATHS: Final = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
+_GENERATION: Final = "generate_until"
+_SHOWN_CHARACTERS: Final = 300
+_REMEDY: Final = "install it with pip install 'vllm-hwval[accuracy]'"
+
+
+def main() -> None:
+    """Do the job on standard input."""
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no news
+
+    def tell(message: News | Score | Setback) -> None:
+        out.write(write_message(message) + "\n")
+        out.flush()
+
+    job = Job.from_json(sys.stdin.read())
+    logging.basicConfig(level=logging.WARNING)
+    with AnswerFile(Path(job.answers_file) if job.answers_file else None) as answers:
+        tell(_do(job, answers, tell))
+
+
+def _do(job: Job, answers: AnswerFile, tell: Callable[[News], None]) -> Score | Setback:
+    """Return how the job ended; what was answered is in files either way."""
+    asking = None
+    try:
+        task = _load_task(job)
+        model = _model(job, task)
+        asking = Asking(model, task, job, answers, tell)
+        if task.OUTPUT_TYPE == _GENERATION:
+            model.generate_until = asking.generate_until
+        results = _evaluate(job, task, model)
+        return _finish(job, task, asking, results)
+    except Exception as error:
+        logging.getLogger(__name__).exception("the job failed")
+        if not isinstance(error, SetbackError):
+            error = SetbackError(Trouble.HARNESS, _one_line(error))
+        done = asking.answered if asking is not None else []
+        total = len(asking.questions) if asking is not None else 0
+        if asking is not None and done:
+            partial = dump_samples(asking.sample(one) for one in done)
+            (Path(job.out_dir) / PARTIAL_FILE).write_text(partial, "utf-8")
+        return Setback(error.trouble, str(error), len(done), total)
+
+
+def _load_task(job: Job) -> Any:
+    """Return the task, which the harness makes and whose data it loads.
+
+    Raises:
+        SetbackError: No harness, no such task, or no data.
+    """
+    try:
+        from lm_eval.tasks import TaskManager
+
+        config = _task_config(job)
+    except ModuleNotFoundError as error:
+        missing = f"lm-evaluation-harness is not here ({error.name}); {_REMEDY}"
+        if str(error.name).partition(".")[0] != "lm_eval":
+            missing = f"it needs the package {error.name}, which is not here; install it"
+        raise SetbackError(Trouble.MISSING, missing) from error
+    try:
+        (task,) = TaskManager(include_defaults=False).load([config])["tasks"].values()
+    except SetbackError:
+        raise
+    except Exception as error:
+        raise SetbackError(
+            Trouble.DATASET,
+            f"its data, {_dataset(job, config)}, cannot be had: {_one_line(error)}; data on this "
+            "host are named by 'dataset'",
+        ) from error
+    if task.config.repeats > 1:
+        raise SetbackError(
+            Trouble.TASK, f"it asks every question {task.config.repeats} times, which is not judged"
+        )
+    return task
+
+
+def _task_config(job: Job) -> dict[str, Any]:
+    """Return the harness's own description of a task, with the data that the job names."""
+    import lm_eval.tasks
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    (folder,) = lm_eval.tasks.__path__
+    config = {**load_yaml(find_task(job.task, Path(folder)), resolve_func=True)}
+    for key in ("tag", "group", "task_list"):  # of the harness's index, no part of a task
+        config.pop(key, None)
+    if job.dataset is not None:
+        config |= local_data(job.dataset)
+    elif job.revision is not None:
+        options = config.get("dataset_kwargs") or {}
+        config["dataset_kwargs"] = {**options, "revision": job.revision}
+    return config
+
+
+def _dataset(job: Job, config: Mapping[str, Any]) -> str:
+    if job.dataset is not None:
+        if isinstance(job.dataset, str):
+            return job.dataset
+        return ", ".join(sorted(job.dataset.values()))
+    name = ":".join(str(config[key]) for key in ("dataset_path", "dataset_name") if config.get(key))
+    return f"{name}@{job.revision or 'main'}"
+
+
+def _model(job: Job, task: Any) -> Any:
+    """Return the harness's own model of the server."""
+    from lm_eval.models.openai_completions import LocalChatCompletion
+    from lm_eval.models.openai_completions import LocalCompletionsAPI
+
+    url = job.base_url + _PATHS[job.api]
+    options: dict[str, Any] = {"tokenizer_backend": None, "tokenized_requests": False}
+    if task.OUTPUT_TYPE != _GENERATION:
+        options = _tokenizer_options(job, url)
+    kind = LocalChatCompletion if job.api == "chat" else LocalCompletionsAPI
+    return kind(
+        model=job.model,
+        base_url=url,
+        num_concurrent=job.concurrency,
+        timeout=max(1, round(job.answer_s)),
+        max_retries=1,
+        **options,
+    )
+
+
+def _tokenizer_options(job: Job, url: str) -> dict[str, Any]:
+    """Return how log-likelihoods are asked for, which need the server's tokenizer."""
+    from lm_eval.utils import check_remote_tokenizer_support
+
+    if job.api == "chat":
+        raise SetbackError(
+            Trouble.TASK, "it compares log-likelihoods, which chat does not give; use completions"
+        )
+    key = os.environ.get(KEY_VARIABLE)
+    if not check_remote_tokenizer_support(url, auth_token=key):
+        raise SetbackError(
+            Trouble.TASK,
+            "it compares log-likelihoods, for which the server must offer its tokenizer; set "
+            "engine: {enable-tokenizer-info-endpoint: true}",
+        )
+    return {"tokenizer_backend": "remote", "auth_token": key}
+
+
+def _evaluate(job: Job, task: Any, model: Any) -> dict[str, Any]:
+    from lm_eval.evaluator import simple_evaluate
+    from lm_eval.tasks import TaskManager
+
+    results = simple_evaluate(
+        model=model,
+        tasks=[task],
+        num_fewshot=job.shots,
+        limit=job.limit,
+        samples={task.task_name: sorted(job.subset)} if job.subset is not None else None,
+        apply_chat_template=job.api == "chat",
+        gen_kwargs={"max_gen_toks": job.max_tokens} if job.max_tokens is not None else None,
+        task_manager=TaskManager(include_defaults=False),
+        log_samples=True,
+    )
+    assert isinstance(results, dict)  # noqa: S101 - None is for helpers of a distributed run
+    return results
+
+
+def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Score:
+    """Write the files of a whole result and return its score."""
+    from lm_eval.utils import handle_non_serializable
+    from lm_eval.utils import make_table
+
+    out, name, metric = Path(job.out_dir), task.task_name, asking.grader.metric
+    logged = [row for row in results["samples"][name] if row["filter"] == metric.partition(",")[2]]
+    samples = [asking.sample(one) for one in asking.questions] or [
+        _compared_sample(job, task, metric, row) for row in logged
+    ]
+    _check_data(job, samples)
+    values = results["results"][name]
+    value = float(values[metric])
+    right = sum(sample.correct for sample in samples)
+    if not samples or len(samples) != len(logged) or round(value * len(samples)) != right:
+        raise SetbackError(
+            Trouble.HARNESS,
+            f"lm-evaluation-harness counts {value:.4f} of {len(logged)} questions and hwval "
+            f"{right} of {len(samples)}",
+        )
+    stderr = values.get(f"{metric.replace(',', '_stderr,', 1)}")
+    (out / SAMPLES_FILE).write_text(dump_samples(samples), "utf-8")
+    (out / TABLE_FILE).write_text(make_table(results) + "\n", "utf-8")
+    kept = {key: item for key, item in results.items() if key not in {"samples", "pretty_env_info"}}
+    text = json.dumps(kept, indent=2, default=handle_non_serializable)
+    (out / RESULTS_FILE).write_text(text, "utf-8")
+    return Score(
+        task=job.task,
+        task_version=str(results["versions"][name]),
+        harness_version=str(results["lm_eval_version"]),
+        api=job.api,
+        metric=metric,
+        shots=int(results["n-shot"][name]),
+        dataset=_dataset(
+            job, {"dataset_path": task.DATASET_PATH, "dataset_name": task.DATASET_NAME}
+        ),
+        questions=len(samples),
+        of_questions=len(task.eval_docs),
+        right=right,
+        value=value,
+        stderr=float(stderr) if isinstance(stderr, int | float) else None,
+        unparsed=sum(sample.unparsed for sample in samples),
+        cut_off=sum(sample.is_cut_off for sample in samples),
+        reused=sum(sample.reused for sample in samples),
+        samples_sha256=digest(sample.question_hash for sample in samples),
+        prompts_sha256=digest(sample.prompt_hash for sample in samples),
+        task_hash=sha256(
+            "".join(row["prompt_hash"] + row["doc_hash"] + row["target_hash"] for row in logged)
+        ),
+        max_tokens=(task.config.generation_kwargs or {}).get("max_gen_toks"),
+        duration_s=asking.duration_s if asking.questions else None,
+    )
+
+
+def _compared_sample(job: Job, task: Any, metric: str, row: Mapping[str, Any]) -> Sample:
+    """Return a question whose choices were compared by their log-likelihoods."""
+    likelihoods = [pair[0] for pair in row["filtered_resps"]]
+    value = row[metric.partition(",")[0]]
+    if value not in {0, 1}:
+        raise SetbackError(
+            Trouble.TASK, f"{metric} of one question is {value!r}, not right or wrong"
+        )
+    return Sample(
+        task=job.task,
+        task_version=str(task.VERSION),
+        api=job.api,
+        metric=metric,
+        index=int(row["doc_id"]),
+        question_id=str(row["doc"].get("question_id", row["doc"].get("id", ""))),
+        question_hash=question_hash(task, row["doc"]),
+        prompt_hash=row["prompt_hash"],
+        expected=str(row["target"]),
+        extracted=str(likelihoods.index(max(likelihoods))),
+        correct=value == 1,
+        unparsed=False,
+        finish_reason="",
+        answer=json.dumps(likelihoods),
+    )
+
+
+def _check_data(job: Job, samples: Sequence[Sample]) -> None:
+    """Refuse other data than the matrix pins, where no question told of them before."""
+    found = digest(sample.question_hash for sample in samples)
+    if job.samples_sha256 not in {None, found}:
+        raise SetbackError(
+            Trouble.DATASET, f"the questions have the hash {found}, the matrix pins another"
+        )
+
+
+def _one_line(error: BaseException) -> str:
+    first = next((line for line in str(error).splitlines() if line.strip()), "no detail")
+    return f"{type(error).__name__}: {first[:_SHOWN_CHARACTERS]}"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""Holds a score against what was promised of it, and two cells against each other.
+
+What is promised is the share of right answers, of answers that could not be read, and of those
+that were cut off; two cells are compared question by question.
+
+Pure. Three words come of it: PASS and FAIL where the questions exclude the other one, INCONCLUSIVE
+where they are too few, or where two numbers are of tasks that are not comparable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from typing import Final
+
+from hwval.accuracy.job import Score
+from hwval.accuracy.promise import TaskSection
+from hwval.accuracy.samples import Sample
+from hwval.accuracy.samples import pair_up
+from hwval.errors import UsageError
+from hwval.stats import Decision
+from hwval.stats import Reference
+from hwval.stats import compare_with_reference
+from hwval.stats import decide
+from hwval.stats import mcnemar_exact
+from hwval.stats import wilson_interval
+from hwval.stats.paired import paired_interval
+from hwval.stats.paired import smallest_paired_loss
+from hwval.threshold import Check
+from hwval.verdict import Outcome
+
+__all__ = ["describe", "judge_cut_off", "judge_pair", "judge_score", "judge_unparsed", "unmeasured"]
+
+_OUTCOMES: Final = {
+    Decision.HOLDS: Outcome.PASS,
+    Decision.BREAKS: Outcome.FAIL,
+    Decision.OPEN: Outcome.INCONCLUSIVE,
+}
+# Two-sided; a loss is wrongly found, or wrongly not seen, in 5 of 100 cells at most.
+_CONFIDENCE: Final = 0.90
+
+
+def describe(label: str, section: TaskSection, score: Score) -> str:
+    """Return a score in a sentence, with everything that sets it apart from the plain task."""
+    interval = wilson_interval(score.right, score.questions)
+    stderr = "" if score.stderr is None else f" ± {score.stderr:.4f}"
+    share = (
+        f"{label}: {score.value:.4f}{stderr}, {score.right} of {score.questions} right "
+        f"(Wilson 95 % {interval.low:.3f} to {interval.high:.3f})"
+    )
+    parts = [
+        share,
+        f"{score.task} version {score.task_version}, {score.shots}-shot, {score.api}",
+        *_deviations(section, score),
+    ]
+    return "; ".join(parts)
+
+
+def judge_score(label: str, section: TaskSection, score: Score) -> Check | None:
+    """Return whether the share of right answers is as promised; None where nothing is."""
+    if section.reference is None or section.margin is None:
+        return None
+    fields = _fields(label, score.questions) | {
+        "kind": "baseline",
+        "limit": f"{section.reference:g} less {section.margin:g}",
+        "limit_value": section.reference - section.margin,
+        "source": section.source,
+        "value": score.right / score.questions,
+    }
+    words = describe(label, section, score)
+    if section.task_version not in {None, score.task_version}:
+        text = (
+            f"{words}; the reference is of task version {section.task_version}: versions ask and "
+            "read differently and are not comparable, measure the reference anew"
+        )
+        return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
+    base = Reference(section.reference, section.n, section.stderr)
+    loss = compare_with_reference(
+        score.right, score.questions, base, section.margin, confidence=_CONFIDENCE
+    )
+    change = loss.change
+    behind = f"n={section.n}" if section.n else f"± {section.stderr:g}"
+    decision = _with_power(loss.decision, loss.smallest_detectable, section.margin)
+    text = (
+        f"{words}; {_verb(decision)} {section.reference:g} less {section.margin:g} "
+        f"({behind}, {section.source}): change {change.mean:+.4f}, one-sided 5 % bounds "
+        f"{change.low:+.4f} and {change.high:+.4f}; smallest detectable loss "
+        f"{loss.smallest_detectable:.4f}"
+    )
+    if decision is Decision.OPEN and loss.smallest_detectable > section.margin:
+        text += f", more than the margin: {score.questions} questions are too few to tell"
+    return Check(
+        outcome=_OUTCOMES[decision],
+        text=text,
+        low=loss.share.low,
+        high=loss.share.high,
+        confidence=_CONFIDENCE,
+        smallest_detectable=loss.smallest_detectable,
+        **fields,
+    )
+
+
+def judge_unparsed(label: str, section: TaskSection, score: Score) -> Check | None:
+    """Return whether few enough answers could not be read; None where no limit is promised."""
+    return _judge_share(
+        f"{label}_unparsed",
+        f"{label}: {score.unparsed} of {score.questions} answers hold no answer in the form that "
+        "was asked for",
+        section.max_unparsed,
+        (score.unparsed, score.questions),
+    )
+
+
+def judge_cut_off(label: str, section: TaskSection, score: Score) -> Check | None:
+    """Return whether few enough answers were cut off; None where no limit is promised."""
+    return _judge_share(
+        f"{label}_cut_off",
+        f"{label}: {score.cut_off} of {score.questions} answers ended at the longest length",
+        section.max_cut_off,
+        (score.cut_off, score.questions),
+    )
+
+
+def judge_pair(
+    label: str,
+    section: TaskSection,
+    own: Sequence[Sample],
+    other: Sequence[Sample] | None,
+    *,
+    partner: str,
+) -> Check:
+    """Return whether a cell answers as well as another one, question by question.
+
+    Args:
+        label: Name of the task in the matrix.
+        section: What is promised, with its margin.
+        own: Answers of the cell whose promise it is.
+        other: Answers of the other cell; None where there are none, which is INCONCLUSIVE.
+        partner: Id of the other cell, or why there is none.
+    """
+    margin = section.margin or 0.0
+    fields = _fields(label, len(own)) | {
+        "kind": "relative_to",
+        "limit": f"at most {margin:g} less than {partner}",
+        "limit_value": -margin,
+        "partner": partner,
+    }
+    if other is None:
+        text = (
+            f"{label}: no answers of {partner} in this run to compare with: it was not asked, has "
+            "no score, or another worker still asks it"
+        )
+        return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
+    try:
+        pairing = pair_up(own, other)
+    except UsageError as error:
+        text = f"{label} against {partner}: {error}"
+        return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
+    lost, won = pairing.only_second, pairing.only_first
+    change = paired_interval(lost, won, pairing.n, _CONFIDENCE)
+    smallest = smallest_paired_loss(lost, won, pairing.n, _CONFIDENCE)
+    decision = _with_power(decide(change, -margin, higher_is_better=True), smallest, margin)
+    text = (
+        f"{label}: {_verb(decision)} {partner} less {margin:g}: of {pairing.n} questions {lost} "
+        f"were lost and {won} won, change {change.mean:+.4f}, one-sided 5 % bounds "
+        f"{change.low:+.4f} and {change.high:+.4f}; McNemar exact p = "
+        f"{mcnemar_exact(lost, won):.3g}; smallest detectable loss {smallest:.4f}"
+    )
+    if decision is Decision.OPEN:
+        text += f"; {pairing.n} questions are too few to tell"
+    return Check(
+        outcome=_OUTCOMES[decision],
+        text="; ".join([text, *pairing.notes]),
+        value=change.mean,
+        low=change.low,
+        high=change.high,
+        confidence=_CONFIDENCE,
+        smallest_detectable=smallest,
+        **fields,
+    )
+
+
+def unmeasured(label: str, section: TaskSection, why: str) -> Check:
+    """Return the check of a task that was promised and has no score."""
+    fields = _fields(label, 0) | {"kind": "baseline", "source": section.source}
+    text = f"{label}: no score, {why}"
+    return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
+
+
+def _judge_share(
+    metric: str, words: str, limit: float | None, counts: tuple[int, int]
+) -> Check | None:
+    if limit is None:
+        return None
+    share = wilson_interval(*counts, _CONFIDENCE)
+    outcome = Outcome.PASS
+    if share.mean > limit:
+        outcome = Outcome.FAIL if share.low > limit else Outcome.INCONCLUSIVE
+    word = {Outcome.PASS: "at most", Outcome.FAIL: "more than"}.get(outcome, "not surely at most")
+    return Check(
+        metric=metric,
+        unit="",
+        kind="ceiling",
+        outcome=outcome,
+        text=f"{words} ({share.mean:.1%}), {word} the {limit:.1%} promised",
+        value=share.mean,
+        low=share.low,
+        high=share.high,
+        confidence=_CONFIDENCE,
+        n=counts[1],
+        limit=f"at most {limit:.1%}",
+        limit_value=limit,
+    )
+
+
+def _fields(label: str, questions: int) -> dict[str, Any]:
+    return {"metric": f"{label}_accuracy", "unit": "", "n": questions}
+
+
+def _with_power(decision: Decision, smallest_detectable: float, margin: float) -> Decision:
+    """Return OPEN for a pass of so few questions that a loss of the margin would not be seen."""
+    if decision is Decision.HOLDS and smallest_detectable > margin:
+        return Decision.OPEN
+    return decision
+
+
+def _verb(decision: Decision) -> str:
+    return {
+        Decision.HOLDS: "surely not below",
+        Decision.BREAKS: "surely below",
+        Decision.OPEN: "not decided against",
+    }[decision]
+
+
+def _deviations(section: TaskSection, score: Score) -> list[str]:
+    """Return what the matrix changed of the task, and what it left open."""
+    found = []
+    if not score.is_whole:
+        which = "positions chosen in the matrix" if section.subset is not None else "the first"
+        found.append(f"only {score.questions} of {score.of_questions} questions, {which}")
+    if section.shots is not None:
+        found.append("number of shots set in the matrix")
+    if section.max_tokens is not None:
+        found.append(f"answers of at most {section.max_tokens} tokens, set in the matrix")
+    if section.reference is not None and section.task_version is None:
+        found.append("the reference names no task version")
+    if score.reused:
+        found.append(f"{score.reused} answers from an interrupted run")
+    found.append(f"data {score.dataset}")
+    return found

@@ -1,0 +1,244 @@
+"""The way questions are asked, without lm-evaluation-harness: stand-ins for its objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hwval.accuracy.answers import AnswerFile
+from hwval.accuracy.asking import Asking
+from hwval.accuracy.asking import Grader
+from hwval.accuracy.asking import SetbackError
+from hwval.accuracy.asking import question_hash
+from hwval.accuracy.job import Job
+from hwval.accuracy.job import News
+from hwval.accuracy.job import Trouble
+from tests.accuracy import served
+from tests.fakes.process import FakeEngineProcess
+
+
+@dataclass
+class Instance:
+    """A question in the form of the harness."""
+
+    doc: Mapping[str, Any]
+    args: tuple[str, Mapping[str, Any]]
+    doc_id: int
+    resps: list[str] = field(default_factory=list)
+    filtered_resps: dict[str, str] = field(default_factory=dict)
+
+
+class LastWord:
+    """A filter that takes the last word for the answer."""
+
+    name = "last-word"
+
+    def apply(self, instances: list[Instance]) -> None:
+        for instance in instances:
+            words = instance.resps[0].split()
+            instance.filtered_resps[self.name] = words[-1] if words else "[invalid]"
+
+
+class Task:
+    """A task whose answers are right if they end as the document says."""
+
+    VERSION = 2
+    _filters = (LastWord(),)
+    _metric_fn_list = ("match",)
+    config = SimpleNamespace(doc_to_choice=None)
+
+    def __init__(self, right: float = 1) -> None:
+        self._right = right
+
+    def doc_to_text(self, document: Mapping[str, Any]) -> str:
+        return str(document["text"])
+
+    def doc_to_target(self, document: Mapping[str, Any]) -> str:
+        return str(document["target"])
+
+    def process_results(self, document: Mapping[str, Any], results: list[str]) -> dict[str, float]:
+        return {"match": self._right if results[0] == document["target"] else 0}
+
+
+class Model:
+    """Writes and reads the bodies of completions."""
+
+    _seed = 1
+
+    def __init__(self, engine: FakeEngineProcess, key: str = served.KEY) -> None:
+        self.base_url = f"{engine.base_url}/v1/completions"
+        self.header = {"Authorization": f"Bearer {key}"}
+        self._name = engine.model
+
+    def create_message(self, contexts: list[str]) -> str:
+        return contexts[0]
+
+    def _create_payload(self, prompt: str, **_: Any) -> dict[str, Any]:
+        return {"model": self._name, "prompt": prompt, "max_tokens": 4, "temperature": 0}
+
+    def parse_generations(self, outputs: Mapping[str, Any]) -> list[str | None]:
+        return [choice["text"] for choice in outputs["choices"]]
+
+
+def questions(texts: list[str]) -> list[Instance]:
+    return [
+        Instance({"text": text, "target": "x", "id": f"id-{index}"}, (text, {}), index)
+        for index, text in enumerate(texts)
+    ]
+
+
+def asking_of(engine: FakeEngineProcess, told: list[News], **fields: Any) -> Asking:
+    known: dict[str, Any] = {"task": "t", "api": "completions", "out_dir": "", "concurrency": 1}
+    job = Job(base_url=engine.base_url, model=engine.model, **known | fields)
+    return Asking(Model(engine), Task(), job, AnswerFile(None), told.append)
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[FakeEngineProcess]:
+    """An engine that answers anything."""
+    with FakeEngineProcess(scenario={"itl_s": 0.0}, api_key=served.KEY) as engine:
+        yield engine
+
+
+def test_every_question_is_answered_in_the_order_of_the_task(engine: FakeEngineProcess) -> None:
+    """Whatever the concurrency; each answer is told as it comes."""
+    texts = [f" ba {word}" for word in ("be", "bi", "bo", "bu", "da")]
+    told: list[News] = []
+    one_by_one = asking_of(engine, []).generate_until(questions(texts))
+    together = asking_of(engine, told, concurrency=16).generate_until(questions(texts))
+
+    assert together == one_by_one
+    assert len(set(together)) == len(texts)
+    assert [news.answered for news in told] == [1, 2, 3, 4, 5]
+
+
+def test_equal_questions_are_asked_each(engine: FakeEngineProcess) -> None:
+    """A task that wants several answers to a question gets as many."""
+    asking = asking_of(engine, [])
+    answers = asking.generate_until(questions([" ba", " ba"]))
+
+    assert len(answers) == 2
+    assert len({one.key for one in asking.questions}) == 2
+
+
+def test_a_sample_says_what_was_made_of_an_answer(engine: FakeEngineProcess) -> None:
+    """An answer at the limit was cut off; the dataset's own name of a question is kept."""
+    asking = asking_of(engine, [])
+    (text,) = asking.generate_until(questions([" ba be"]))
+    sample = asking.sample(asking.questions[0])
+
+    assert (sample.answer, sample.extracted) == (text, text.split()[-1])
+    assert (sample.question_id, sample.expected, sample.correct) == ("id-0", "x", False)
+    assert sample.is_cut_off
+    assert sample.output_tokens == 4
+    assert sample.metric == "match,last-word"
+
+
+@pytest.mark.parametrize(
+    ("scenario", "trouble", "problem"),
+    [
+        ({"error_every": 3}, Trouble.REFUSED, "question 2: status 500: .*fault injected"),
+        ({"cut_after_tokens": 3}, Trouble.UNREACHABLE, "question 0: ServerDisconnectedError"),
+        ({"stall_after_tokens": 3}, Trouble.UNREACHABLE, "question 0: TimeoutError after "),
+        ({"served_name": "other"}, Trouble.REFUSED, "status 404: .*does not exist"),
+        ({"die_after_requests": 2}, Trouble.UNREACHABLE, "question 2: "),
+    ],
+    ids=["refuses", "hangs up", "stalls", "other model", "dies"],
+)
+def test_a_server_that_fails_is_asked_no_further(
+    scenario: dict[str, Any], trouble: Trouble, problem: str
+) -> None:
+    """No retry: the first failure ends it, in the server's own words, and answers stay."""
+    scenario = {"itl_s": 0.0, **scenario}
+    with FakeEngineProcess(scenario=scenario, api_key=served.KEY) as engine:
+        asking = asking_of(engine, [], answer_s=0.5)
+        with pytest.raises(SetbackError, match=problem) as caught:
+            asking.generate_until(questions([" ba", " be", " bi", " bo", " bu"]))
+
+    assert caught.value.trouble is trouble
+    has_answers = not {"error_every", "die_after_requests"}.isdisjoint(scenario)
+    assert len(asking.answered) == (2 if has_answers else 0)
+
+
+def test_a_wrong_key_is_refused(engine: FakeEngineProcess) -> None:
+    """The server's words tell."""
+    job = Job(task="t", api="completions", base_url="", model="fake", out_dir="")
+    asking = Asking(Model(engine, "wrong"), Task(), job, AnswerFile(None), lambda _: None)
+
+    with pytest.raises(SetbackError, match=r"status 401: .*Unauthorized"):
+        asking.generate_until(questions([" ba"]))
+
+
+def test_other_data_are_refused_before_anything_is_asked(engine: FakeEngineProcess) -> None:
+    """The hash covers questions and right answers, in order."""
+    first, second = asking_of(engine, []), asking_of(engine, [])
+    first.generate_until(questions([" ba", " be"]))
+    second.generate_until(questions([" be", " ba"]))
+    pinned = asking_of(engine, [], samples_sha256=first.samples_sha256())
+    other = asking_of(engine, [], samples_sha256=second.samples_sha256())
+
+    assert len(pinned.generate_until(questions([" ba", " be"]))) == 2
+    with pytest.raises(SetbackError, match="the 2 questions have the hash") as caught:
+        other.generate_until(questions([" ba", " be"]))
+    assert caught.value.trouble is Trouble.DATASET
+    assert other.answered == []
+
+
+def test_a_question_is_known_by_all_that_is_asked() -> None:
+    """Text, right answer and choices count; columns that nobody reads do not."""
+    task, document = Task(), {"text": "a", "target": "x"}
+    hashes = [
+        question_hash(task, document),
+        question_hash(task, document | {"text": "b"}),
+        question_hash(task, document | {"target": "y"}),
+    ]
+    with_choices = Task()
+    with_choices.config = SimpleNamespace(doc_to_choice="choices")
+    with_choices.doc_to_choice = lambda document: document["choices"]  # type: ignore[attr-defined]
+    hashes += [
+        question_hash(with_choices, document | {"choices": choices})
+        for choices in (["x"], ["x", "y"])
+    ]
+
+    assert len(set(hashes)) == len(hashes)
+    assert question_hash(task, document | {"source": "a book"}) == hashes[0]
+
+
+def test_only_right_or_wrong_can_be_judged() -> None:
+    """A metric between 0 and 1 has no share of right answers."""
+    grader = Grader(Task(right=0.5), None)
+    instance = questions(["a"])[0]
+
+    assert grader.grade(instance, "y").value == 0
+    with pytest.raises(SetbackError, match=r"match,last-word of one answer is 0.5"):
+        grader.grade(instance, "x")
+
+
+def test_an_unknown_metric_names_those_that_are_there() -> None:
+    """One line."""
+    with pytest.raises(SetbackError, match="no metric 'acc', but match,last-word"):
+        Grader(Task(), "acc")
+
+
+def test_answers_of_an_interrupted_run_are_taken_first(
+    engine: FakeEngineProcess, tmp_path: Path
+) -> None:
+    """They are told as such, and no question is asked twice."""
+    path = tmp_path / "x.jsonl"
+    job = Job(task="t", api="completions", base_url="", model="fake", out_dir="", concurrency=1)
+    told: list[News] = []
+    with AnswerFile(path) as answers:
+        Asking(Model(engine), Task(), job, answers, told.append).generate_until(questions([" ba"]))
+    with AnswerFile(path) as answers:
+        asking = Asking(Model(engine), Task(), job, answers, told.append)
+        asking.generate_until(questions([" ba", " be"]))
+
+    assert [(news.answered, news.reused) for news in told] == [(1, 0), (1, 1), (2, 1)]
+    assert [one.reused for one in asking.questions] == [True, False]

@@ -1,0 +1,222 @@
+"""A score against its promise: PASS, FAIL, and everything that decides nothing."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from hwval.accuracy.job import Score
+from hwval.accuracy.judge import describe
+from hwval.accuracy.judge import judge_cut_off
+from hwval.accuracy.judge import judge_pair
+from hwval.accuracy.judge import judge_score
+from hwval.accuracy.judge import judge_unparsed
+from hwval.accuracy.judge import unmeasured
+from hwval.accuracy.promise import TaskSection
+from hwval.accuracy.samples import Sample
+from hwval.threshold import Check
+from hwval.verdict import Outcome
+from tests.accuracy.test_job import SCORE
+from tests.accuracy.test_samples import sample
+
+
+def score(right: int, questions: int, **fields: Any) -> Score:
+    known = {
+        "right": right,
+        "questions": questions,
+        "of_questions": questions,
+        "value": right / questions,
+        "stderr": 0.0181,
+        "reused": 0,
+    }
+    return dataclasses.replace(SCORE, **known | fields)
+
+
+def promise(**fields: Any) -> TaskSection:
+    known: dict[str, Any] = {"reference": 0.6276, "n": 717, "margin": 0.1, "source": "a lab"}
+    known["task_version"] = "3.1"
+    return TaskSection(**known | fields)
+
+
+def judged(section: TaskSection, found: Score) -> Check:
+    check = judge_score("t", section, found)
+    assert check is not None
+    return check
+
+
+@pytest.mark.parametrize(
+    ("right", "questions", "margin", "outcome"),
+    [
+        (450, 717, 0.10, Outcome.PASS),
+        (450, 717, 0.03, Outcome.INCONCLUSIVE),
+        (400, 717, 0.03, Outcome.INCONCLUSIVE),
+        (300, 717, 0.03, Outcome.FAIL),
+        (12, 12, 0.03, Outcome.INCONCLUSIVE),
+        (0, 12, 0.03, Outcome.FAIL),
+        (8, 12, 0.10, Outcome.INCONCLUSIVE),
+    ],
+)
+def test_a_score_is_held_against_reference_less_margin(
+    right: int, questions: int, margin: float, outcome: Outcome
+) -> None:
+    """Too few questions for the margin never pass, whatever they came to."""
+    check = judged(promise(margin=margin), score(right, questions))
+
+    assert check.outcome is outcome
+    assert check.smallest_detectable is not None
+    assert (check.smallest_detectable > margin) == ("are too few to tell" in check.text) or (
+        outcome is Outcome.FAIL
+    )
+    assert check.limit_value == pytest.approx(0.6276 - margin)
+
+
+def test_the_sentence_holds_every_number() -> None:
+    """Score, interval, version, shots, interface, reference, its source, and what could be seen."""
+    text = judged(promise(), score(450, 717)).text
+
+    for part in (
+        "0.6276 ± 0.0181, 450 of 717 right (Wilson 95 % 0.592 to 0.662)",
+        "t version 3.1, 5-shot, chat",
+        "surely not below 0.6276 less 0.1 (n=717, a lab)",
+        "change +0.0000, one-sided 5 % bounds -0.04",
+        "smallest detectable loss 0.0635",
+    ):
+        assert part in text
+
+
+def test_another_task_version_is_not_comparable() -> None:
+    """Not even where the numbers would fail."""
+    check = judged(promise(task_version="0.0"), score(10, 717))
+
+    assert check.outcome is Outcome.INCONCLUSIVE
+    assert "the reference is of task version 0.0" in check.text
+    assert "not comparable" in check.text
+
+
+def test_a_standard_error_may_stand_in_for_n() -> None:
+    """A reference that is less sure decides less."""
+    sure = judged(promise(n=None, stderr=0.001), score(420, 717))
+    unsure = judged(promise(n=None, stderr=0.1), score(420, 717))
+
+    assert sure.outcome is Outcome.PASS
+    assert unsure.outcome is Outcome.INCONCLUSIVE
+
+
+def test_what_the_matrix_changed_is_stated() -> None:
+    """Limit, subset, shots, length, reused answers, data and a version that nobody named."""
+    section = promise(limit=50, shots=0, max_tokens=64, task_version=None)
+    text = describe("t", section, score(25, 50, of_questions=717, reused=3))
+
+    for part in (
+        "only 50 of 717 questions, the first",
+        "number of shots set in the matrix",
+        "answers of at most 64 tokens, set in the matrix",
+        "the reference names no task version",
+        "3 answers from an interrupted run",
+        "data /data",
+    ):
+        assert part in text
+    picked = describe("t", promise(subset=(1, 2)), score(1, 2, of_questions=717))
+    assert "only 2 of 717 questions, positions chosen in the matrix" in picked
+
+
+def test_without_a_reference_nothing_is_judged() -> None:
+    """A score that nobody promised is only told."""
+    assert judge_score("t", TaskSection(), score(1, 2)) is None
+    assert judge_unparsed("t", TaskSection(), score(1, 2)) is None
+    assert judge_cut_off("t", TaskSection(), score(1, 2)) is None
+
+
+@pytest.mark.parametrize(
+    ("count", "limit", "outcome"),
+    [
+        (0, 0.0, Outcome.PASS),
+        (53, 0.08, Outcome.PASS),
+        (53, 0.07, Outcome.INCONCLUSIVE),
+        (53, 0.02, Outcome.FAIL),
+        (1, 0.0, Outcome.FAIL),
+    ],
+)
+def test_unread_and_cut_off_answers_have_limits_of_their_own(
+    count: int, limit: float, outcome: Outcome
+) -> None:
+    """Both are judged by their share, apart from what is wrong."""
+    unparsed = judge_unparsed("t", promise(max_unparsed=limit), score(450, 717, unparsed=count))
+    cut_off = judge_cut_off("t", promise(max_cut_off=limit), score(450, 717, cut_off=count))
+
+    assert unparsed is not None
+    assert cut_off is not None
+    assert unparsed.outcome is cut_off.outcome is outcome
+    assert f"{count} of 717 answers hold no answer in the form" in unparsed.text
+    assert f"{count} of 717 answers ended at the longest length" in cut_off.text
+
+
+def pair_of(lost: int, won: int, n: int) -> tuple[list[Sample], list[Sample]]:
+    own = [sample(index, correct=index >= lost) for index in range(n)]
+    other = [sample(index, correct=not lost <= index < lost + won) for index in range(n)]
+    return own, other
+
+
+@pytest.mark.parametrize(
+    ("lost", "won", "n", "outcome"),
+    [
+        (1, 0, 717, Outcome.PASS),
+        (0, 0, 717, Outcome.PASS),
+        (20, 15, 717, Outcome.PASS),
+        (40, 20, 717, Outcome.INCONCLUSIVE),
+        (80, 10, 717, Outcome.FAIL),
+        (0, 0, 12, Outcome.INCONCLUSIVE),
+        (0, 3, 12, Outcome.INCONCLUSIVE),
+        (12, 0, 12, Outcome.FAIL),
+    ],
+)
+def test_two_cells_are_compared_question_by_question(
+    lost: int, won: int, n: int, outcome: Outcome
+) -> None:
+    """One question of 717 is no difference; twelve questions show none but the grossest."""
+    own, other = pair_of(lost, won, n)
+    check = judge_pair("t", promise(margin=0.03), own, other, partner="fp16")
+
+    assert check.outcome is outcome
+    assert check.partner == "fp16"
+    assert f"of {n} questions {lost} were lost and {won} won" in check.text
+    assert "McNemar exact p = " in check.text
+
+
+def test_pairs_that_are_not_comparable_decide_nothing() -> None:
+    """Another version, or no answers at all."""
+    own, _ = pair_of(0, 0, 9)
+    other = [dataclasses.replace(one, task_version="2.1") for one in own]
+    section = promise(margin=0.03)
+
+    different = judge_pair("t", section, own, other, partner="fp16")
+    missing = judge_pair("t", section, own, None, partner="fp16")
+
+    assert different.outcome is missing.outcome is Outcome.INCONCLUSIVE
+    assert "task version 3.1 against task version 2.1" in different.text
+    assert "no answers of fp16 in this run" in missing.text
+
+
+def test_a_task_without_a_score_is_open() -> None:
+    """It names the question that tells why."""
+    check = unmeasured("t", promise(), "see accuracy/answered")
+
+    assert check.outcome is Outcome.INCONCLUSIVE
+    assert check.text == "t: no score, see accuracy/answered"
+
+
+@settings(deadline=None)
+@given(right=st.integers(0, 717), margin=st.floats(0.01, 0.5))
+def test_more_right_answers_are_never_judged_worse(right: int, margin: float) -> None:
+    """FAIL, INCONCLUSIVE and PASS come in this order as the score rises."""
+    ranks = {Outcome.FAIL: 0, Outcome.INCONCLUSIVE: 1, Outcome.PASS: 2}
+    section = promise(margin=margin)
+    here = ranks[judged(section, score(right, 717)).outcome]
+    better = ranks[judged(section, score(min(717, right + 1), 717)).outcome]
+
+    assert here <= better

@@ -1,0 +1,111 @@
+"""The process that asks, played by small scripts: its news, its end, its death."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from hwval.accuracy.job import KEY_VARIABLE
+from hwval.accuracy.job import Job
+from hwval.accuracy.job import News
+from hwval.accuracy.job import Setback
+from hwval.accuracy.job import Trouble
+from hwval.accuracy.job import write_message
+from hwval.accuracy.process import LOG_FILE
+from hwval.accuracy.process import run_task
+from hwval.errors import EngineUnreachable
+from hwval.errors import HwvalError
+from hwval.errors import LabError
+from hwval.errors import ResponseError
+from hwval.errors import UsageError
+from tests.accuracy.test_job import SCORE
+
+
+def script(folder: Path, code: str) -> str:
+    """Return an interpreter that runs ``code`` whatever it is asked to run."""
+    path = folder / "python"
+    path.write_text(f"#!{sys.executable}\nimport os, sys\n{code}\n", "utf-8")
+    path.chmod(0o755)
+    return str(path)
+
+
+def job_in(folder: Path) -> Job:
+    return Job(task="t", api="chat", base_url="http://x", model="m", out_dir=str(folder))
+
+
+def test_news_are_told_and_the_score_is_returned(tmp_path: Path) -> None:
+    """The job comes on standard input, the key in the environment and nowhere else."""
+    news = News(1, 2, 1, 0)
+    told: list[News] = []
+    code = (
+        "job = sys.stdin.read()\n"
+        f"assert '\"task\": \"t\"' in job and 'a-key' not in job + ' '.join(sys.argv)\n"
+        f"assert os.environ[{KEY_VARIABLE!r}] == 'a-key'\n"
+        "print('a library says hello')\n"
+        f"print({write_message(news)!r})\nprint({write_message(SCORE)!r})"
+    )
+    found = run_task(
+        job_in(tmp_path), api_key="a-key", tell=told.append, python=script(tmp_path, code)
+    )
+
+    assert found == SCORE
+    assert told == [news]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "kind"),
+    [
+        (Trouble.MISSING, LabError),
+        (Trouble.DATASET, LabError),
+        (Trouble.TASK, UsageError),
+        (Trouble.UNREACHABLE, EngineUnreachable),
+        (Trouble.REFUSED, ResponseError),
+        (Trouble.HARNESS, HwvalError),
+    ],
+)
+def test_a_setback_is_the_error_of_who_is_to_blame(
+    tmp_path: Path, trouble: Trouble, kind: type[HwvalError]
+) -> None:
+    """With the task and what was answered before."""
+    end = write_message(Setback(trouble, "it went wrong", 3, 12))
+    python = script(tmp_path, f"print({end!r})")
+    with pytest.raises(kind) as caught:
+        run_task(job_in(tmp_path), api_key="", tell=lambda _: None, python=python)
+
+    assert type(caught.value) is kind
+    assert str(caught.value) == "task t: it went wrong (3 of 12 questions answered)"
+
+
+@pytest.mark.parametrize(
+    ("code", "problem"),
+    [
+        ("print('boom', file=sys.stderr); sys.exit(3)", "exit code 3: boom"),
+        ("os.kill(os.getpid(), 9)", "exit code -9: its log is empty"),
+        (f"print({write_message(News(1, 2, 1, 0))[:20]!r})", "exit code 0"),
+    ],
+    ids=["exit", "kill", "cut"],
+)
+def test_a_death_without_a_word_is_told_by_its_log(tmp_path: Path, code: str, problem: str) -> None:
+    """The last line of the log says most."""
+    with pytest.raises(HwvalError, match=f"task t: its process ended with {problem}"):
+        run_task(job_in(tmp_path), api_key="", tell=lambda _: None, python=script(tmp_path, code))
+
+    assert (tmp_path / LOG_FILE).exists()
+
+
+def test_an_interruption_ends_the_process(tmp_path: Path) -> None:
+    """Whoever is told of news may stop it all; no process is left behind."""
+    pid_file = tmp_path / "pid"
+    code = (
+        f"open({str(pid_file)!r}, 'w').write(str(os.getpid()))\n"
+        f"print({write_message(News(1, 2, 1, 0))!r}, flush=True)\nimport time; time.sleep(60)"
+    )
+
+    def stop(_: News) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_task(job_in(tmp_path), api_key="", tell=stop, python=script(tmp_path, code))
+    assert not Path(f"/proc/{pid_file.read_text()}").exists()
