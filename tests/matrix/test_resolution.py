@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from hwval.errors import MatrixError
 from hwval.matrix import Deadlines
 from hwval.matrix import Matrix
 from hwval.matrix import load_matrix
@@ -66,5 +69,7 @@ include:
     promises: {performance: {single_stream: {limits: {decode_tokens_per_s: {floor: 30}}}}}
 """
 
-    with pytest.raises(MatrixError, match=r"decode_tokens_per_s: good \(20\) is below floor \(30\)"):
+    with pytest.raises(
+        MatrixError, match=r"decode_tokens_per_s: good \(20\) is below floor \(30\)"
+    ):
         load(tmp_path, AXES + text)
