@@ -27,6 +27,7 @@ from hwval.launch import lease_for
 from hwval.launch import log_file_name
 from hwval.launch import make_engine
 from hwval.launch import reproducing_spec
+from hwval.launch import tokenizer_folder
 from hwval.matrix import Deadlines
 from hwval.matrix import MatrixEntry
 from hwval.matrix import PromisesSection
@@ -297,3 +298,53 @@ def test_log_names_fit_every_file_system() -> None:
     assert log_file_name(placed().cell) == f"{placed().cell.id}.log"
     assert len(log_file_name(long)) < 200
     assert log_file_name(long) != log_file_name(other)
+
+
+def test_measured_engine_leaves_a_processor_to_its_client(
+    settings: LaunchSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Others get all of them, and a single one is shared."""
+    cpus = {0, 1, 2, 3}
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _pid: cpus)
+    plain = placed()
+    promises = PromisesSection.model_validate({"performance": {"offline": {}}})
+    measured = replace(plain, entry=replace(plain.entry, promises=promises))
+
+    def leased_to(cell: PlacedCell, slots: int = 1) -> tuple[int, ...]:
+        shared = replace(settings, cpu_slots=slots)
+        with lease_for(cell, shared, progress=lambda _line: None) as lease:
+            return lease.cpus
+
+    assert (leased_to(plain), leased_to(measured)) == ((0, 1, 2, 3), (0, 1, 2))
+    assert leased_to(measured, slots=4) == (0,)
+    cpus = {5}
+    assert leased_to(measured) == (5,)
+
+
+def test_idle_container_has_all_but_the_engine(settings: LaunchSettings) -> None:
+    """Devices, mounts and variables are the cell's; its log is another file."""
+    cell, lease = placed(), LeasedDevices()
+    engines = [
+        make_engine(cell, settings, lease=lease, progress=lambda _line: None, idle=idle)
+        for idle in (False, True)
+    ]
+    serving, idle = (engine.command_line for engine in engines)
+    start = "--entrypoint sh"
+
+    assert start in idle
+    assert "exec sleep infinity" in idle
+    assert start not in serving
+    assert [engine.log_path for engine in engines] == [
+        settings.run_dir / "logs" / log_file_name(cell.cell),
+        settings.run_dir / "logs" / f"{cell.cell.id}.idle.log",
+    ]
+
+
+def test_tokenizer_is_the_models_own(settings: LaunchSettings, tmp_path: Path) -> None:
+    """In its folder, if it has one there; a model that was not fetched has none."""
+    made = tokenizer_folder(placed(model="synthetic:llama").cell, settings.cache_dir)
+    assert made is not None
+    assert (made / "tokenizer.json").is_file()
+    assert tokenizer_folder(placed(model=str(tmp_path)).cell, settings.cache_dir) is None
+    assert tokenizer_folder(placed(model="hub:org/never").cell, settings.cache_dir) is None
+    assert tokenizer_folder(placed(model="/not/there").cell, settings.cache_dir) is None

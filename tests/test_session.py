@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from hwval import session as session_module
 from hwval.engine.base import Autopsy
+from hwval.engine.base import Completed
 from hwval.engine.base import Endpoint
 from hwval.engine.base import EngineState
 from hwval.engine.startup import Startup
@@ -359,3 +361,86 @@ def test_slow_start_ends_at_its_deadline(script: Any, placed: PlacedCell) -> Non
 
     assert caught.value.failure.diagnosis.cause == "startup-timeout"
     assert "300 ms" in caught.value.failure.text()
+
+
+@dataclass
+class BesideEngine(ScriptedEngine):
+    """An engine beside which commands can run."""
+
+    beside_url = "http://127.0.0.1:8000"
+    model_argument = "/models/tiny"
+
+    def run_beside(self, command: Any, timeout_s: float) -> Completed:
+        return Completed(0, f"{' '.join(command)} in {timeout_s} s")
+
+
+@dataclass
+class Yard:
+    """A session that makes several engines, and what it made.
+
+    Attributes:
+        session: The session.
+        made: Each engine with the variant of its cell and whether it serves nothing.
+    """
+
+    session: CellSession
+    made: list[tuple[str, bool, BesideEngine]] = field(default_factory=list)
+
+
+@pytest.fixture
+def yard(
+    placed: PlacedCell, settings: LaunchSettings, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Yard]:
+    """A session whose engines all answer at the same address."""
+    found = Yard(CellSession(placed, settings, progress=lambda *_: None))
+    with FakeEngineProcess("synthetic:llama") as server:
+
+        def make(one: PlacedCell, *_: Any, idle: bool = False, **__: Any) -> BesideEngine:
+            log_path = settings.run_dir / "logs" / f"{len(found.made)}.log"
+            log_path.write_text("Application startup complete.")
+            engine = BesideEngine(log_path, base_url=server.base_url)
+            found.made.append((one.cell.variant, idle, engine))
+            return engine
+
+        monkeypatch.setattr(session_module, "make_engine", make)
+        yield found
+        found.session.close()
+
+
+def test_commands_run_beside_an_engine_that_allows_it(yard: Yard, script: Any) -> None:
+    """The engine itself is the place; one that cannot is none."""
+    yard.session.open("performance/bench_serve")
+
+    assert yard.session.workbench() is yard.made[0][2]
+    other, _ = script()
+    assert other.workbench() is None
+
+
+def test_idle_devices_are_the_commands_alone(yard: Yard) -> None:
+    """The engine goes first, and is started anew for the next question."""
+    session, made = yard.session, yard.made
+    session.open("performance/serving")
+    with session.idle() as place:
+        assert made[0][2].asked == ["start", "close"]
+        assert place is made[1][2]
+        assert session.failure_of("performance/bench_latency") is None
+    session.open("performance/offline")
+
+    assert [idle for _, idle, _ in made] == [False, True, False]
+    assert made[1][2].asked == ["close"]  # an environment is there without being started
+    assert made[2][2].asked == ["start"]
+
+
+def test_instances_have_names_of_their_own(yard: Yard) -> None:
+    """So have their logs and containers; all of them end with the block."""
+    session, made = yard.session, yard.made
+    session.open("performance/partitions")
+    with session.more_instances(2) as instances:
+        endpoints = {instance.endpoint.base_url for instance in instances}
+        leases = {instance.lease for instance in instances}
+        assert [engine.asked for _, _, engine in made] == [["start"]] * 3
+
+    assert [variant for variant, _, _ in made] == ["", "instance-2", "instance-3"]
+    assert endpoints == {made[0][2].base_url}
+    assert leases == {session.lease}  # processors are shared
+    assert [engine.asked[-1] for _, _, engine in made] == ["start", "close", "close"]

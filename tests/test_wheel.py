@@ -20,6 +20,7 @@ NEEDED = {
     "hwval/data/matrices/ledger.yaml",
     "hwval/data/matrices/matrix.schema.json",
     "hwval/data/matrices/mi300x-release.yaml",
+    "hwval/data/matrices/catalogue/architectures.yaml",
     "hwval/data/matrices/catalogue/engine_flags.yaml",
     "hwval/data/matrices/catalogue/hardware.yaml",
     "hwval/data/matrices/catalogue/images.yaml",

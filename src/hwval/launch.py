@@ -90,7 +90,7 @@ def lease_for(
         return
     folder = settings.cache_dir
     if placed.vendor == "cpu":
-        slots = cpu_slots(settings.cpu_slots, _processors(placed))
+        slots = cpu_slots(settings.cpu_slots, _processors(placed, settings.cpu_slots))
         with lease_cpus(slots, cache_dir=folder, progress=progress, owner=cell.id) as lease:
             yield lease
         return
@@ -99,11 +99,14 @@ def lease_for(
         yield _with_shared_groups(lease)
 
 
-def _processors(placed: PlacedCell) -> list[int]:
-    """Return the processors that engines may have; one stays free for what measures them."""
+def _processors(placed: PlacedCell, slots: int) -> list[int]:
+    """Return the processors that engines may have.
+
+    One stays free for what measures them, where there are more than engines.
+    """
     cpus = sorted(os.sched_getaffinity(0))
     is_measured = placed.entry.promises.performance.is_asked
-    return cpus[:-1] if is_measured and len(cpus) > 1 else cpus
+    return cpus[:-1] if is_measured and len(cpus) > slots else cpus
 
 
 def _with_shared_groups(lease: LeasedDevices) -> LeasedDevices:

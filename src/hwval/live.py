@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -17,6 +18,7 @@ from hwval.client import openai_client
 from hwval.client import probe_ready
 from hwval.engine.base import Endpoint
 from hwval.engine.startup import Startup
+from hwval.errors import HwvalError
 from hwval.generate import Generation
 from hwval.matrix import Deadlines
 
@@ -64,6 +66,22 @@ class LiveEngine:
             if "kv_cache_tokens" not in numbers and tokens.isdigit():
                 numbers["kv_cache_tokens"] = float(tokens)
         return numbers if numbers or self.log_path is not None else None
+
+    def metrics_of(self, endpoint: Endpoint | None = None) -> Callable[[], Mapping[str, float]]:
+        """Return what asks ``/metrics``, summed over labels; it gives nothing where they do not.
+
+        Args:
+            endpoint: Of another instance of the same engine; this one's if None.
+        """
+        asked = endpoint or self.endpoint
+
+        def ask() -> Mapping[str, float]:
+            try:
+                return fetch_metrics(asked)
+            except HwvalError:
+                return {}
+
+        return ask
 
     @contextmanager
     def generation(self) -> Iterator[Generation]:

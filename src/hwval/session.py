@@ -9,21 +9,30 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import ExitStack
+from contextlib import contextmanager
+from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from typing import Final
 
+from hwval.catalogue import EngineKind
 from hwval.cell import Cell
 from hwval.client import server_version
 from hwval.clock import Stopwatch
 from hwval.clock import sleep
 from hwval.engine.base import Autopsy
+from hwval.engine.base import Endpoint
 from hwval.engine.base import Engine
+from hwval.engine.base import Workbench
+from hwval.engine.spec import LeasedDevices
 from hwval.engine.startup import is_complete
 from hwval.engine.startup import read_startup
 from hwval.engine.startup import split_lines
 from hwval.engine.wait import wait_until_ready
+from hwval.errors import HostError
 from hwval.errors import HwvalError
 from hwval.errors import LabError
 from hwval.failure import Failure
@@ -40,7 +49,7 @@ from hwval.redaction import Redactor
 from hwval.redaction import secret_values
 from hwval.result import EngineRecord
 
-__all__ = ["CellSession"]
+__all__ = ["CellSession", "Instance"]
 
 Progress = Callable[[str, float | None, float | None], None]
 # A vLLM 0.32 whose engine process was killed ended by itself after 4.8 s.
@@ -48,6 +57,21 @@ _DYING_S: Final = 10.0
 # The log of a container passes through the daemon: it may lag behind the first answer.
 _LOG_LAG_S: Final = 2.0
 _POLL_S: Final = 0.1
+# Another run may hold the devices; two that wait for each other's would do so for ever.
+_INSTANCE_WAIT_S: Final = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """A further engine of the same cell.
+
+    Attributes:
+        endpoint: Where it answers.
+        lease: The devices that it runs on.
+    """
+
+    endpoint: Endpoint
+    lease: LeasedDevices
 
 
 class CellSession:
@@ -72,6 +96,8 @@ class CellSession:
         self._records: list[EngineRecord] = []
         self._opened_by = ""
         self._opened_in_s = 0.0
+        self.lease = LeasedDevices()
+        """The devices of the live engine; none before the start."""
 
     def open(self, question: str) -> LiveEngine:
         """Return the live engine; the first call starts it.
@@ -105,6 +131,82 @@ class CellSession:
         if self._generation is None:
             self._generation = self._exit.enter_context(self._live.generation())
         return self._generation
+
+    def workbench(self) -> Workbench | None:
+        """Return where commands can run beside the live engine, None where they cannot."""
+        return self._engine if isinstance(self._engine, Workbench) else None
+
+    @contextmanager
+    def idle(self) -> Iterator[Workbench | None]:
+        """Give the cell's devices to other commands until the block ends.
+
+        The engine is removed first; the next question that asks for it starts it anew. None for an
+        engine that is not ours.
+
+        Raises:
+            StartFailed: The engine did not come up before, or it died.
+            LabError: The place for them could not be made.
+        """
+        if self._failure is not None:
+            raise StartFailed(self._failure)
+        if self._placed.image.engine is EngineKind.EXTERNAL:
+            yield None
+            return
+        self.close()
+        self._live = self._generation = None
+        with ExitStack() as stack:
+            lease = stack.enter_context(lease_for(self._placed, self._settings, progress=self._say))
+            engine = make_engine(
+                self._placed, self._settings, lease=lease, progress=self._say, idle=True
+            )
+            stack.callback(engine.close)
+            if self._placed.image.engine is EngineKind.DOCKER:
+                engine.start()
+            yield engine if isinstance(engine, Workbench) else None
+
+    @contextmanager
+    def more_instances(self, count: int) -> Iterator[tuple[Instance, ...]]:
+        """Run ``count`` further engines of this cell, each on devices of its own.
+
+        On processors, which have no partitions here, they share those of the first.
+
+        Raises:
+            HwvalError: One of them did not come up.
+        """
+        with ExitStack() as stack:
+            engines = [self._start_instance(number, stack) for number in range(2, count + 2)]
+            for engine, _ in engines:
+                wait_until_ready(
+                    engine,
+                    cell_id=engine.name,
+                    deadline_s=self._placed.entry.deadlines.load_s,
+                    progress=self._progress,
+                )
+            yield tuple(Instance(engine.endpoint(), lease) for engine, lease in engines)
+
+    def _start_instance(self, number: int, stack: ExitStack) -> tuple[Engine, LeasedDevices]:
+        cell, watch = self.cell, Stopwatch()
+        variant = f"{cell.variant}-instance-{number}" if cell.variant else f"instance-{number}"
+        # A name of its own, for its container and its log.
+        entry = replace(self._placed.entry, cell=replace(cell, variant=variant))
+        placed = replace(self._placed, entry=entry)
+
+        def wait(text: str) -> None:
+            self._progress(text, watch.elapsed_s, _INSTANCE_WAIT_S)
+            if watch.elapsed_s > _INSTANCE_WAIT_S:
+                raise HostError(f"lease devices for {entry.cell.id}: {text}")
+
+        lease = self.lease
+        if placed.vendor != "cpu":
+            lease = stack.enter_context(lease_for(placed, self._settings, progress=wait))
+        engine = make_engine(placed, self._settings, lease=lease, progress=self._say)
+        stack.callback(engine.close)
+        self._say(f"starting instance {number}")
+        engine.start()
+        return engine, lease
+
+    def _say(self, text: str) -> None:
+        self._progress(text, None, None)
 
     def failure_of(self, question: str) -> Failure | None:
         """Return why the cell can no longer be asked, None while its engine is well.
@@ -145,8 +247,8 @@ class CellSession:
         def tell(text: str) -> None:
             self._progress(text, watch.elapsed_s, None)
 
-        lease = self._exit.enter_context(lease_for(self._placed, settings, progress=tell))
-        self._engine = make_engine(self._placed, settings, lease=lease, progress=tell)
+        self.lease = self._exit.enter_context(lease_for(self._placed, settings, progress=tell))
+        self._engine = make_engine(self._placed, settings, lease=self.lease, progress=tell)
         self._exit.callback(self._engine.close)
         tell("starting the engine")
         self._engine.start()

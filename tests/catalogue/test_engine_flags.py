@@ -321,3 +321,19 @@ def test_any_command_line_is_answered(
 
     assert len(found) <= 2
     assert not any(finding.is_certain for finding in found if is_fork or version is None)
+
+
+def test_short_forms_are_told_by_their_long_names() -> None:
+    """Command lines of others have -tp; with two dashes no release takes it."""
+    (found,) = ask("0.32.0", "tp", "8")
+
+    assert found.effect is REFUSED
+    assert found.text == (
+        "vLLM 0.32.0 refuses --tp, as its short form has one dash; write tensor-parallel-size"
+    )
+
+
+def test_truth_is_no_number() -> None:
+    """Asked first or second: 0 is a value, and false is a flag of its own."""
+    assert ask("0.33.0", "max-num-seqs", 0) == []
+    assert [found.effect for found in ask("0.33.0", "max-num-seqs", value=False)] == [REFUSED]

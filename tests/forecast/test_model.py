@@ -60,9 +60,10 @@ def test_files_without_an_index_are_added_up(tmp_path: Path) -> None:
     """Once: some repositories hold the same in another layout."""
     folder = folder_of(tmp_path, LLAMA_8B)
     for name in ("model-1-of-2", "model-2-of-2", "consolidated"):
-        (folder / f"{name}.safetensors").write_bytes(b"x" * 100)
+        with (folder / f"{name}.safetensors").open("wb") as file:
+            file.truncate(8 * 10**9)  # sparse: takes no room
 
-    assert read_folder(folder).files_bytes == 200
+    assert read_folder(folder).files_bytes == 16 * 10**9
 
 
 @pytest.mark.parametrize("size", [-5, 10**30, "many", True, None])
@@ -74,6 +75,31 @@ def test_unbelievable_sizes_are_left_out(tmp_path: Path, size: object) -> None:
         read_folder(folder_of(tmp_path, LLAMA_8B, model__safetensors__index=index)).files_bytes
         is None
     )
+
+
+@pytest.mark.parametrize("size", [1000, 70 * 10**9])
+def test_files_of_another_size_than_the_dimensions_make(tmp_path: Path, size: int) -> None:
+    """One of both is wrong, and nobody knows which."""
+    index = json.dumps({"metadata": {"total_size": size}})
+
+    with pytest.raises(UsageError, match=r"its dimensions make 16\.1 GB of weights, and the files"):
+        read_folder(folder_of(tmp_path, LLAMA_8B, model__safetensors__index=index))
+
+
+def test_checkpoint_in_32_bits_is_no_other_model(tmp_path: Path) -> None:
+    """Twice the bytes that are loaded."""
+    index = json.dumps({"metadata": {"total_size": 32121044992}})
+    folder = folder_of(tmp_path, LLAMA_8B, model__safetensors__index=index)
+
+    assert read_folder(folder).files_bytes == 32121044992
+
+
+def test_architecture_that_vllm_does_not_name(tmp_path: Path) -> None:
+    """Its layers may hold anything."""
+    config = LLAMA_8B | {"architectures": ["BlorpForCausalLM"]}
+
+    with pytest.raises(UsageError, match="BlorpForCausalLM is no architecture that vLLM names"):
+        read_folder(folder_of(tmp_path, config))
 
 
 def test_quantization_in_a_file_of_its_own(tmp_path: Path) -> None:

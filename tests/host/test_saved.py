@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,14 @@ def test_missing_file_is_one_line(tmp_path: Path) -> None:
     """As the others."""
     with pytest.raises(UsageError, match=r"none\.json: cannot be read: No such file"):
         read_host(tmp_path / "none.json")
+
+
+def test_what_never_ends_is_not_read_to_its_end(tmp_path: Path) -> None:
+    """A device, a pipe, a file of another kind."""
+    with pytest.raises(UsageError, match="/dev/zero: larger than 16 MiB, no saved probe"):
+        read_host(Path("/dev/zero"))
+
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(UsageError, match="pipe: is no file"):
+        read_host(pipe)

@@ -70,6 +70,6 @@ include:
 """
 
     with pytest.raises(
-        MatrixError, match=r"decode_tokens_per_s: good \(20\) is below floor \(30\)"
+        MatrixError, match=r"good \(20\) is below floor \(30\)"
     ):
         load(tmp_path, AXES + text)

@@ -84,7 +84,7 @@ def test_fixed_batch_looks_after_its_iterations() -> None:
         ({"offline": {"requests": 1.5}}, "valid integer"),
         ({"offline": {"max_duration": 5}}, "unit"),
         ({"offline": {"min_rounds": 2}}, "greater than or equal to 3"),
-        ({"offline": {"min_rounds": 9, "max_rounds": 8}}, "is below min_rounds"),
+        ({"offline": {"min_rounds": 9, "max_rounds": 8}}, "is below the 9 rounds"),
         ({"offline": {"limits": {"output_tokens_per_s": {"ceiling": 3}}}}, "floor"),
         ({"offline": {"limits": {"knee_concurrency": {"floor": 3}}}}, "is not measured here"),
         ({"offline": {"limits": {"tokens": {"floor": 3}}}}, "is no metric"),

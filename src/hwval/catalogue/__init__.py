@@ -12,6 +12,7 @@ from functools import cache
 from typing import Any
 from typing import Final
 
+from hwval.catalogue.architectures import load_architectures
 from hwval.catalogue.engine_flags import EngineFlags
 from hwval.catalogue.engine_flags import FlagEffect
 from hwval.catalogue.engine_flags import FlagFinding
@@ -49,6 +50,7 @@ __all__ = [
     "Server",
     "Vendor",
     "catalogue_json_schema",
+    "load_architectures",
     "load_catalogue",
     "load_engine_flags",
     "split_image",

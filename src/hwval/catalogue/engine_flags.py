@@ -35,6 +35,17 @@ _OWN_VARIABLE: Final = "VLLM_"
 _STRICT: Final = "fail-on-environ-validation"
 """Flag that makes an error of a variable that nobody reads."""
 _VALUE_IS_OPTIONAL: Final = frozenset({"hf-token"})
+# In vLLM short forms have one dash (0.32.0, engine/arg_utils.py); a matrix gives every flag two.
+_LONG_NAMES: Final = {
+    "ac": "attention-config",
+    "cc": "compilation-config",
+    "dp": "data-parallel-size",
+    "ep": "enable-expert-parallel",
+    "pp": "pipeline-parallel-size",
+    "q": "quantization",
+    "sc": "speculative-config",
+    "tp": "tensor-parallel-size",
+}
 # Parts of a JSON flag are flags of their own, --compilation-config.mode, from this release on.
 _DOTTED_SINCE: Final = "0.9.0"
 
@@ -194,13 +205,16 @@ class EngineFlags:
             version: Release of vLLM; None for an unknown one, which is held against the newest.
             is_fork: Whether somebody else's changes are in it, so that nothing is certain.
         """
-        return self._cached(engine_args, environment, version, is_fork=is_fork)
+        # True and 1 are one key to a cache, and two things on a command line.
+        kinds = tuple(type(value) for _, value in engine_args)
+        return self._cached(engine_args, environment, version, kinds, is_fork=is_fork)
 
     def _look(
         self,
         engine_args: tuple[tuple[str, ArgValue], ...],
         environment: tuple[tuple[str, str], ...],
         version: str | None,
+        _kinds: tuple[type, ...],
         *,
         is_fork: bool,
     ) -> tuple[FlagFinding, ...]:
@@ -272,6 +286,9 @@ class EngineFlags:
             return _finding(name, FlagEffect.REFUSED, f"{what}, gone since {gone}; {advice}")
         if (since := self._since(name)) is not None:
             return _finding(name, FlagEffect.REFUSED, f"{what}, which is there from {since} on")
+        if (long := _LONG_NAMES.get(name)) in release.forms:
+            text = f"{what}, as its short form has one dash; write {long}"
+            return _finding(name, FlagEffect.REFUSED, text)
         near = near_names(name, release.forms)
         hint = f"; {near}" if near.startswith("did") else ""
         text = f"{what}, which no release up to {self.newest} knows{hint}"

@@ -20,6 +20,7 @@ from pydantic import StrictInt
 from pydantic import WithJsonSchema
 from pydantic import model_validator
 
+from hwval.catalogue.architectures import ArchitecturesSection
 from hwval.catalogue.engine_flags import EngineFlagsSection
 from hwval.cell import Dtype
 from hwval.cell import slug
@@ -326,6 +327,7 @@ class CatalogueSection(YamlModel):
 class CatalogueFile(CatalogueSection):
     """One file of the shipped catalogue: any of its parts."""
 
+    architectures: ArchitecturesSection | None = None
     engine_flags: EngineFlagsSection | None = None
 
 

@@ -16,17 +16,23 @@ from typing import Final
 
 from hwval.catalogue import Catalogue
 from hwval.catalogue import ModelFacts
+from hwval.catalogue import load_architectures
 from hwval.errors import UsageError
 from hwval.forecast.hub import hub_folder
 from hwval.planning.model_shape import ModelShape
 from hwval.planning.model_shape import ShapeError
 from hwval.planning.model_shape import read_shape
+from hwval.planning.quantization import WeightFormat
+from hwval.planning.weights import stored_bytes
 
 __all__ = ["KnownModel", "find_model", "read_folder", "read_object"]
 
 _MAX_BYTES: Final = 64 * 2**20
 """A safetensors index of a model with 100,000 tensors has 10 MB; a larger file is none."""
 _MOST_FILES_BYTES: Final = 2**50
+# float32 files hold twice what is loaded; towers, extra heads and parts in 16 bits are estimated.
+_LEAST_SHARE: Final = 0.4
+_MOST_SHARE: Final = 3
 # Kinds of rope scaling whose factor is in max_position_embeddings already, or in ``read_shape``
 # (vLLM 0.32.0, ``config/model.py`` _get_and_verify_max_len).
 _TOLD_ROPES: Final = frozenset(
@@ -115,9 +121,40 @@ def read_folder(folder: Path, overrides: Mapping[str, Any] | None = None) -> Kno
     if "quantization_config" not in config and separate.is_file():
         config["quantization_config"] = {"quant_method": "modelopt", **read_object(separate)}
     try:
-        return _of_config(config, overrides, files_bytes=_files_bytes(folder))
+        return _believable(_of_config(config, overrides, files_bytes=_files_bytes(folder)))
     except ShapeError as error:
         raise UsageError(f"{path}: {str(error).removeprefix('config.json: ')}") from error
+
+
+def _believable(model: KnownModel) -> KnownModel:
+    """Return a model whose files are not only well-formed but also believed.
+
+    Raises:
+        ShapeError: An architecture that vLLM does not name, or files of quite another size than
+            the dimensions make.
+    """
+    shape = model.shape
+    if shape is None:
+        return model
+    if shape.architecture and shape.architecture not in load_architectures():
+        raise ShapeError(
+            f"{shape.architecture} is no architecture that vLLM names, so what its layers hold is "
+            "not known"
+        )
+    if model.files_bytes is None or not _is_sized_by_formula(shape):
+        return model
+    whole = stored_bytes(shape, shape.quantization) + 2 * shape.tower_params
+    if not _LEAST_SHARE * whole <= model.files_bytes <= _MOST_SHARE * whole:
+        raise ShapeError(
+            f"its dimensions make {whole / 1e9:,.3g} GB of weights, and the files beside it hold "
+            f"{model.files_bytes / 1e9:,.3g} GB"
+        )
+    return model
+
+
+def _is_sized_by_formula(shape: ModelShape) -> bool:
+    found = shape.quantization
+    return found is None or found.format is not WeightFormat.UNKNOWN
 
 
 def _of_facts(facts: ModelFacts, overrides: Mapping[str, Any] | None) -> KnownModel:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Final
 
 from hwval.errors import UsageError
 from hwval.host.fact import Host
 
 __all__ = ["read_host"]
+
+_MAX_BYTES: Final = 16 * 2**20
+"""A host with 64 devices has 60 kB; a larger file, or a device that never ends, is no probe."""
 
 
 def read_host(path: Path) -> Host:
@@ -18,8 +22,14 @@ def read_host(path: Path) -> Host:
         UsageError: The file cannot be read, holds something else, or tells of what no machine is:
             one line that names the file and what is wrong in it.
     """
+    if path.is_fifo():  # opening it would wait for somebody to write
+        raise UsageError(f"{path}: is no file")
     try:
-        data = json.loads(path.read_text("utf-8"))
+        with path.open("rb") as file:
+            text = file.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise UsageError(f"{path}: larger than {_MAX_BYTES // 2**20} MiB, no saved probe")
+        data = json.loads(text.decode("utf-8"))
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

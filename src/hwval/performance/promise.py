@@ -138,8 +138,9 @@ class Question(YamlModel):
 
     @model_validator(mode="after")
     def _check_rounds(self) -> Self:
-        if self.max_rounds < self.min_rounds:
-            raise problem_at("max_rounds", f"max_rounds ({self.max_rounds}) is below min_rounds")
+        if self.max_rounds < self.first_rounds:
+            problem = f"max_rounds ({self.max_rounds}) is below the {self.first_rounds} rounds "
+            raise problem_at("max_rounds", f"{problem}that come before the first look")
         return self
 
     @model_validator(mode="after")
@@ -154,7 +155,12 @@ class Question(YamlModel):
     @property
     def looks(self) -> Looks:
         """The looks at the limits that are planned."""
-        return Looks(first=self.min_rounds, most=self.max_rounds)
+        return Looks(first=self.first_rounds, most=self.max_rounds)
+
+    @property
+    def first_rounds(self) -> int:
+        """Rounds before the first look."""
+        return self.min_rounds
 
     def all_limits(self) -> Iterator[tuple[str, Limit]]:
         """Yield every metric and what is promised of it, those of single points too."""
@@ -252,9 +258,9 @@ class FixedBatch(LoadQuestion):
     """Measured batches before the first look at the limits."""
 
     @property
-    def looks(self) -> Looks:
-        """The looks at the limits that are planned."""
-        return Looks(first=self.iterations, most=max(self.iterations, self.max_rounds))
+    def first_rounds(self) -> int:
+        """The iterations."""
+        return self.iterations
 
 
 class Offline(LoadQuestion):

@@ -174,6 +174,8 @@ def _attention(kind: str, text: Mapping[str, Any], model_type: str, hidden: int)
         kv_heads = optional(text, "num_global_key_value_heads", high=_MAX_HEADS) or kv_heads
     if kv_heads > heads:
         raise ShapeError(f"config.json: {kv_heads} KV heads for {heads} heads")
+    if heads % kv_heads:  # vLLM 0.32.0, layers/attention/attention.py
+        raise ShapeError(f"config.json: {heads} heads cannot share {kv_heads} KV heads")
     return Attention(
         heads=heads,
         kv_heads=kv_heads,
