@@ -194,6 +194,12 @@ def test_probe_of_the_first_release_is_still_read() -> None:
         pytest.param({"memory_bytes": True}, "memory_bytes: Input should be", id="boolean"),
         pytest.param({"cpus": [0, 0]}, "each once", id="same-cpu-twice"),
         pytest.param({"cpus": [-1]}, "expected numbers of 0", id="negative-cpu"),
+        pytest.param({"numa_nodes": [{"number": 1}] * 2}, r"\[1, 1\], expected each", id="nodes"),
+        pytest.param(
+            {"disks": [{"purpose": "models", "path": "/", "free_bytes": -5, "total_bytes": 1}]},
+            "disk of models has -5 of 1 bytes free",
+            id="disk",
+        ),
         pytest.param({"hostname": None}, "hostname: Input should be", id="no-name"),
         pytest.param({"devices": {}}, "devices: Input should be", id="devices-no-list"),
         pytest.param({"docker": {"address": "x"}}, "docker.version: Field required", id="docker"),
@@ -234,11 +240,9 @@ def test_two_devices_of_one_name_are_refused() -> None:
         Host.from_json(data)
 
 
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner),
-    max_leaves=5,
-)
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+OBJECTS = st.dictionaries(st.text(max_size=5), SCALARS, max_size=3)
+JSON_VALUES = SCALARS | OBJECTS | st.lists(SCALARS | OBJECTS, max_size=3)
 
 
 @given(st.sampled_from(sorted(HOST.to_json())), JSON_VALUES)

@@ -53,12 +53,18 @@ def test_missing_file_is_one_line(tmp_path: Path) -> None:
         read_host(tmp_path / "none.json")
 
 
-def test_what_never_ends_is_not_read_to_its_end(tmp_path: Path) -> None:
-    """A device, a pipe, a file of another kind."""
+def test_what_never_ends_is_not_read_to_its_end() -> None:
+    """A device, or a file of another kind."""
     with pytest.raises(UsageError, match="/dev/zero: larger than 16 MiB, no saved probe"):
         read_host(Path("/dev/zero"))
 
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    with pytest.raises(UsageError, match="pipe: is no file"):
-        read_host(pipe)
+
+def test_pipes_are_read(tmp_path: Path) -> None:
+    """As a shell makes them of ``--host <(ssh lab hwval probe --json)``."""
+    host = probe_host(mi300x(tmp_path / "tree", compute="SPX", memory="NPS1"))
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as file:
+        json.dump(host.to_json(), file)
+
+    assert read_host(Path(f"/dev/fd/{reading}")) == host
+    os.close(reading)

@@ -206,6 +206,18 @@ def test_ceilings_of_the_integrated_gpu() -> None:
     assert near(256 / 8.99, 28.5, by=0.05)
     assert near(24 / 28.5, 0.84, by=0.005)
     assert says("strix-halo", "27.98 GB 9.15", "8.42 GB 30.4", "8.99 GB file 28.5", "84 %")
+    assert near(decode_of("strix-halo", "llama.cpp"), 34.4, by=0.05)
+    assert says("strix-halo", "plan` allows 34.4 of the file")
+
+
+def test_mi300x_that_the_notes_compare_with() -> None:
+    """One stream of 70B reads all weights but the embedding; hundreds a second are a batch's."""
+    speed = load_catalogue().hardware("gfx942-mi300x").bandwidth_bytes_per_s
+    read = 2 * (70_553_706_496 - 128_256 * 8192)
+    assert speed is not None
+    assert near(read / GB, 139, by=0.5)
+    assert near(speed / read, 38, by=0.5)
+    assert says("strix-halo", "gets at most 38 of 5,300 GB/s", "139 GB a token")
 
 
 @pytest.mark.parametrize(

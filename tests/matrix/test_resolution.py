@@ -69,7 +69,5 @@ include:
     promises: {performance: {single_stream: {limits: {decode_tokens_per_s: {floor: 30}}}}}
 """
 
-    with pytest.raises(
-        MatrixError, match=r"good \(20\) is below floor \(30\)"
-    ):
+    with pytest.raises(MatrixError, match=r"good \(20\) is below floor \(30\)"):
         load(tmp_path, AXES + text)

@@ -95,6 +95,7 @@ def test_partial_rotation_makes_a_smaller_cache() -> None:
         ({"hidden_size": None}, "no 'hidden_size'"),
         ({"num_attention_heads": 31}, "31 heads do not divide hidden_size 4096"),
         ({"num_key_value_heads": 64}, "64 KV heads for 32 heads"),
+        ({"num_key_value_heads": 7}, "32 heads cannot share 7 KV heads"),
         ({"model_type": "falcon_h1"}, "'falcon_h1' are not known"),
         ({"layer_types": ["quantum_attention"] * 32}, "'quantum_attention' is not known"),
         ({"layer_types": ["full_attention"]}, "does not name 32 layers"),

@@ -271,3 +271,11 @@ def test_encoders_decode_nothing() -> None:
     }
 
     assert planned(config, H100).ceiling is None
+
+
+def test_more_ranks_than_devices_have_no_ceiling() -> None:
+    """Nobody has the bandwidth of devices that are not there."""
+    found = planned(LLAMA_8B, MI300X, parallelism=Parallelism(tensor=8))
+
+    assert found.verdict is PlanVerdict.IMPOSSIBLE
+    assert found.ceiling is None

@@ -153,7 +153,7 @@ def _sentence(figures: _Figures) -> str:
     if figures.decode != _NOTHING:
         told.append(f"decodes at most {figures.decode} tokens/s")
     if figures.prefill != _NOTHING:
-        told.append(f"prefills at most {figures.prefill}")
+        told.append(f"prefills at most {figures.prefill} tokens/s")
     return ", ".join(told) or "no figures"
 
 

@@ -318,6 +318,9 @@ def _absurdities(host: Host) -> Iterator[str]:
             yield f"device {device.id} is of {device.vendor!r}, expected {', '.join(_VENDORS)}"
     if any(not 0 <= cpu < _MOST_CPUS for cpu in host.cpus) or len(set(host.cpus)) < len(host.cpus):
         yield f"cpus are {list(host.cpus)[:8]}, expected numbers of 0..{_MOST_CPUS - 1}, each once"
+    numbers = [node.number for node in host.numa_nodes]
+    if len(set(numbers)) < len(numbers):
+        yield f"numa_nodes are {numbers[:8]}, expected each once"
 
 
 def _impossible_sizes(host: Host) -> Iterator[str]:
@@ -325,6 +328,11 @@ def _impossible_sizes(host: Host) -> Iterator[str]:
     for number, device in enumerate(host.devices):
         for name in ("memory_bytes", "vram_bytes", "gtt_bytes"):
             sizes[f"devices.{number}.{name}"] = getattr(device, name)
+    for disk in host.disks:
+        # No upper bound: file systems in networks tell what they like.
+        if min(disk.free_bytes, disk.total_bytes) < 0:
+            room = f"{disk.free_bytes} of {disk.total_bytes} bytes free"
+            yield f"disk of {disk.purpose} has {room}, expected 0 or more"
     for name, size in sizes.items():
         # A driver tells 0 of what it does not have; of the memory to work in there is some.
         least = 1 if name.endswith("memory_bytes") else 0

@@ -22,8 +22,6 @@ def read_host(path: Path) -> Host:
         UsageError: The file cannot be read, holds something else, or tells of what no machine is:
             one line that names the file and what is wrong in it.
     """
-    if path.is_fifo():  # opening it would wait for somebody to write
-        raise UsageError(f"{path}: is no file")
     try:
         with path.open("rb") as file:
             text = file.read(_MAX_BYTES + 1)

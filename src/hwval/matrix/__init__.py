@@ -16,6 +16,7 @@ from hwval.catalogue import load_catalogue
 from hwval.errors import MatrixError
 from hwval.errors import UsageError
 from hwval.matrix.asking import is_asked
+from hwval.matrix.asking import known_model
 from hwval.matrix.asking import offered_capabilities
 from hwval.matrix.asking import wanted_partners
 from hwval.matrix.entry import Deadlines
@@ -41,6 +42,7 @@ __all__ = [
     "PromisesSection",
     "is_asked",
     "known_markers",
+    "known_model",
     "load_matrices",
     "load_matrix",
     "matrix_json_schema",

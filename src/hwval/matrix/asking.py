@@ -7,10 +7,11 @@ from typing import Final
 
 from hwval.catalogue import Capability
 from hwval.catalogue import Catalogue
+from hwval.catalogue import ModelFacts
 from hwval.errors import UsageError
 from hwval.matrix.entry import MatrixEntry
 
-__all__ = ["is_asked", "offered_capabilities", "wanted_partners"]
+__all__ = ["is_asked", "known_model", "offered_capabilities", "wanted_partners"]
 
 # What is asked of a model of which nothing is known.
 _TEXT: Final = frozenset({Capability.COMPLETIONS, Capability.CHAT})
@@ -41,12 +42,17 @@ def wanted_partners(entry: MatrixEntry) -> tuple[str, ...]:
     return tuple(sorted({one for section in sections for one in getattr(section, "partners", ())}))
 
 
+def known_model(catalogue: Catalogue, model: str) -> ModelFacts:
+    """Return the facts of a model; a server that already runs may call its own as it likes."""
+    try:
+        return catalogue.model(model)
+    except UsageError:
+        return ModelFacts(source="outside the catalogue")
+
+
 @lru_cache(maxsize=2**12)
 def offered_capabilities(catalogue: Catalogue, image: str, model: str) -> frozenset[Capability]:
     """Return what both image and model promise; of an unknown model completions and chat."""
-    try:
-        known = catalogue.model(model).capabilities
-    except UsageError:  # a server that already runs may call its model as it likes
-        known = None
+    known = known_model(catalogue, model).capabilities
     able = _TEXT if known is None else frozenset(known)
     return able & frozenset(catalogue.image(image).capabilities)

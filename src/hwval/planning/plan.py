@@ -315,6 +315,9 @@ def _ceiling(
 ) -> Ceiling | None:
     if accelerator.speed is None or shape.is_encoder:  # an encoder decodes nothing
         return None
+    is_cpu = accelerator.memory.vendor == "cpu"
+    if not is_cpu and settings.parallelism.ranks > accelerator.count:
+        return None  # nobody has the bandwidth of devices that are not there
     try:
         return ceiling_of(
             shape,
