@@ -30,8 +30,8 @@ def test_a_floor_above_the_ceiling_is_told_with_both_numbers() -> None:
     (problem,) = problems("single_stream", floor(101))
 
     assert problem == (
-        "promises.performance.single_stream: output_tokens_per_s: at least 101 tokens/s is promised, the "
-        "roofline allows at most 100 tokens/s (batch of 1 at most)"
+        "promises.performance.single_stream: output_tokens_per_s: at least 101 tokens/s is "
+        "promised, the roofline allows at most 100 tokens/s (batch of 1 at most)"
     )
     assert problems("single_stream", floor(100)) == []
 
