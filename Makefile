@@ -18,7 +18,7 @@ setup: .venv/complete ## make .venv from the locked requirements
 	@echo "setup: installing locked requirements into .venv"
 	@$(PYTHON) -c 'import sys; assert sys.version_info >= (3, 11), "needs Python 3.11 or newer"'
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --disable-pip-version-check --require-hashes -r requirements/dev.lock | \
+	@$(BIN)/python -m pip install --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock | \
 	    awk '/^Collecting/ && ++n % 20 == 0 {print "setup: " n " packages found"; fflush()} /^Installing/ {print "setup: installing them"}'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -43,7 +43,7 @@ lint: setup ## formatting, lint and types
 	@$(BIN)/mypy
 
 bench: setup ## figures: suite overhead a cell, size of matrices and sign-off
-	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; $(BIN)/python $$benchmark; done
+	@for benchmark in benchmarks/*.py; do echo "== $$benchmark"; PYTHONPATH=. $(BIN)/python $$benchmark; done
 
 clean: ## remove what was made here; caches of models and environments stay
 	rm -rf .venv results dist .pytest_cache .mypy_cache .ruff_cache

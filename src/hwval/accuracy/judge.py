@@ -14,6 +14,7 @@ from typing import Any
 from typing import Final
 
 from hwval.accuracy.job import Score
+from hwval.accuracy.promise import SHIPPED
 from hwval.accuracy.promise import TaskSection
 from hwval.accuracy.samples import Sample
 from hwval.accuracy.samples import pair_up
@@ -246,5 +247,11 @@ def _deviations(section: TaskSection, score: Score) -> list[str]:
         found.append("the reference names no task version")
     if score.reused:
         found.append(f"{score.reused} answers from an interrupted run")
-    found.append(f"data {score.dataset}")
+    found.append(f"data {_data(section, score)}")
     return found
+
+
+def _data(section: TaskSection, score: Score) -> str:
+    """Return where the questions are from; of those that come with hwval not where they lie."""
+    named = section.dataset
+    return named if isinstance(named, str) and named.startswith(SHIPPED) else score.dataset
