@@ -311,7 +311,7 @@ class TestMeasured:
         assert "? INCONCLUSIVE smallest detectable: 1.974 tokens/s" in page.text
         assert "knee concurrency 32 streams" in page.text
         assert "concurrency 64 does not count 1,889 tokens/s 62.67 ms 87.73 ms" in page.text
-        assert "Performance: one cell against another" in page.text
+        assert "Performance: one measurement against another" in page.text
         assert "| single\\_stream | decode\\_tokens\\_per\\_s | 54 tokens/s (51.73" in markdown
         assert "? INCONCLUSIVE, smallest detectable: 1.974 tokens/s" in markdown
 
