@@ -87,6 +87,18 @@ class YamlFile:
         line = self.line(known if key is None else (*known, key))
         return MatrixError(f"{where}{problem}", file=self.name, line=line)
 
+    def at(self, place: Place) -> object:
+        """Return the value at a place, None where there is none."""
+        found: object = self.content
+        for part in place:
+            if isinstance(found, Mapping):
+                found = found.get(part)
+            elif isinstance(found, list) and isinstance(part, int) and part < len(found):
+                found = found[part]
+            else:
+                return None
+        return found
+
     def text(self, place: Place) -> str | None:
         """Return how a single value was written, None for a list or a mapping."""
         return self._texts.get(place)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from collections.abc import Sequence
+from functools import reduce
 from typing import Annotated
 from typing import Final
 from typing import TypeVar
@@ -23,10 +25,11 @@ from pydantic_core import PydanticCustomError
 
 from hwval.spelling import near_names
 from hwval.units import parse_duration_s
+from hwval.yamlfile import Place
 from hwval.yamlfile import WrittenFloat
 from hwval.yamlfile import YamlFile
 
-__all__ = ["Duration", "YamlModel", "overlay", "problem_at", "validate"]
+__all__ = ["Duration", "YamlModel", "problem_at", "validate", "validate_merged"]
 
 _AT_KEY: Final = "hwval_at_key"
 # In the words of YAML, where pydantic speaks of Python.
@@ -92,15 +95,31 @@ def validate(file: YamlFile, model: type[_Model]) -> _Model:
         raise file.error(first.describe(), first.place, key=first.key) from None
 
 
-def overlay(base: _Model, own: _Model) -> _Model:
-    """Return ``base`` with everything that ``own`` sets: mappings key by key, all else replaced."""
-    update = {name: _over(getattr(base, name), getattr(own, name)) for name in own.model_fields_set}
-    return base.model_copy(update=update)
+def validate_merged(file: YamlFile, model: type[_Model], places: Sequence[Place]) -> _Model:
+    """Return the mappings at several places of a file, each over those before it, as ``model``.
+
+    They are merged key by key at any depth, and then judged as one: what is right in itself may
+    contradict what it stands over. Lists and single values are replaced; null takes away.
+
+    Args:
+        file: The file.
+        model: What they come to together.
+        places: Where they stand; a place that does not exist adds nothing.
+
+    Raises:
+        MatrixError: They do not fit; told at the last place.
+    """
+    parts = (part for place in places if isinstance(part := file.at(place), Mapping))
+    try:
+        return model.model_validate(reduce(_over, parts, {}))
+    except ValidationError as error:
+        details = error.errors()[0]
+        problem = _Problem(file, details, within=places[-1])
+        where = ".".join(str(part) for part in details["loc"])
+        raise file.error(f"{where}: {problem.describe()}", problem.place) from None
 
 
 def _over(below: object, above: object) -> object:
-    if isinstance(below, BaseModel) and isinstance(above, BaseModel):
-        return overlay(below, above) if type(below) is type(above) else above
     if isinstance(below, Mapping) and isinstance(above, Mapping):
         return {**below, **{key: _over(below.get(key), value) for key, value in above.items()}}
     return above
@@ -109,12 +128,12 @@ def _over(below: object, above: object) -> object:
 class _Problem:
     """One error of pydantic, seen from the file."""
 
-    def __init__(self, file: YamlFile, details: ErrorDetails) -> None:
+    def __init__(self, file: YamlFile, details: ErrorDetails, within: Place = ()) -> None:
         self._file = file
         self._details = details
         self._context = details.get("ctx", {})
         self._value = details["input"]
-        self.place = file.known(details["loc"])
+        self.place = file.known((*within, *details["loc"]))
         self.key = str(self._context["key"]) if details["type"] == _AT_KEY else None
         self.line = file.line(self.place if self.key is None else (*self.place, self.key))
 

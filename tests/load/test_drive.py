@@ -92,7 +92,7 @@ def test_server_that_closes_gets_new_connections() -> None:
 
     assert kinds(samples) == {}
     assert (script.connections, health.late_connections) == (6, 4)
-    assert health.resent_requests <= 4
+    assert health.resent_requests <= script.connections  # each end is met by one request at most
 
 
 def test_announced_close_loses_no_request() -> None:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import reduce
 from typing import TypeVar
 
 from hwval.cell import ArgValue
@@ -17,11 +16,10 @@ from hwval.matrix.schema import ContainerSection
 from hwval.matrix.schema import DeadlinesSection
 from hwval.matrix.schema import PromisesSection
 from hwval.matrix.schema import Setup
-from hwval.threshold import metric_of
 from hwval.units import format_duration_s
 from hwval.yamlfile import Place
 from hwval.yamlfile import YamlFile
-from hwval.yamlmodel import overlay
+from hwval.yamlmodel import validate_merged
 
 __all__ = ["EngineSetup", "resolve"]
 
@@ -73,12 +71,11 @@ def resolve(file: YamlFile, place: Place, base: Setup, own: Setup | None = None)
         own: Settings of a variant or an included cell; None for the matrix alone.
 
     Raises:
-        MatrixError: The deadline of the load is shorter than what is promised of it, or limits
-            contradict each other.
+        MatrixError: The deadline of the load is shorter than what is promised of it, or they
+            contradict the promises of the matrix.
     """
     layers = (base, own or Setup())
-    promises = _promises(layers)
-    _check_limits(file, place, promises)
+    promises = _promises(file, place, base, own)
     containers = [layer.container or ContainerSection() for layer in layers]
     return EngineSetup(
         engine_args=tuple(sorted(_merged(layer.engine for layer in layers).items())),
@@ -102,20 +99,11 @@ def _last(values: Iterator[_T | None], default: _T) -> _T:
     return next((value for value in reversed(list(values)) if value is not None), default)
 
 
-def _promises(layers: tuple[Setup, ...]) -> PromisesSection:
-    sections = [layer.promises for layer in layers if layer.promises is not None]
-    return reduce(overlay, sections, PromisesSection())
-
-
-def _check_limits(file: YamlFile, place: Place, promises: PromisesSection) -> None:
-    """Refuse limits that contradict each other only since one layer stands over the other."""
-    for name in type(promises.performance).model_fields:
-        question = getattr(promises.performance, name)
-        for metric, limit in question.all_limits() if question is not None else ():
-            try:
-                limit.check_for(metric_of(metric))
-            except ValueError as error:
-                raise file.error(f"promises.performance.{name}: {error}", place) from None
+def _promises(file: YamlFile, place: Place, base: Setup, own: Setup | None) -> PromisesSection:
+    """Return the promises of ``own`` over those of ``base``, judged together."""
+    if own is None or own.promises is None:
+        return base.promises or PromisesSection()
+    return validate_merged(file, PromisesSection, [("promises",), (*place, "promises")])
 
 
 def _deadlines(
