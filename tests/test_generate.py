@@ -16,6 +16,7 @@ from hwval.client import openai_client
 from hwval.engine.base import Endpoint
 from hwval.errors import ResponseError
 from hwval.generate import Generation
+from hwval.generate import _likeliest
 from tests.fakes.process import FakeEngineProcess
 
 
@@ -214,3 +215,9 @@ def test_refusals_are_not_retried() -> None:
         ask.complete()
         with pytest.raises(openai.InternalServerError):
             ask.complete()
+
+
+def test_an_alternative_without_a_number_is_none() -> None:
+    """JSON has no NaN, so some servers write null for it."""
+    assert _likeliest({"a": -1.0, "b": None, "c": math.nan}) == {"a": -1.0}
+    assert _likeliest(None) == {}

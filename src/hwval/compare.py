@@ -24,6 +24,7 @@ from hwval.accuracy.samples import pair_up
 from hwval.accuracy.samples import read_samples
 from hwval.errors import UsageError
 from hwval.performance.measurement import Measurement
+from hwval.performance.measurement import differing_workload
 from hwval.result import CellRecord
 from hwval.result import Run
 from hwval.result import VerdictRecord
@@ -54,22 +55,6 @@ LEAST_CHANGE: Final = 0.03
 _CONFIDENCE: Final = 0.95
 _FALSE_FINDINGS: Final = 0.05
 _MEASUREMENT: Final = "performance.json"
-# Which points are measured, for how long, and how they are judged: a point is the same without.
-_WITHOUT_EFFECT: Final = frozenset(
-    {
-        "concurrencies",
-        "iterations",
-        "knee_gain",
-        "max_changed",
-        "max_duration",
-        "max_rounds",
-        "min_rounds",
-        "rates_per_s",
-        "round_deadline",
-        "tolerance",
-        "without",
-    }
-)
 _UNSURE: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.INFRA, Outcome.NOT_RUN})
 
 
@@ -404,7 +389,7 @@ def _compare_speed(
     for before, now in zip(
         *(map(_read_measurement, found.values()) for found in paths), strict=False
     ):
-        if names := _differing(before.workload, now.workload):
+        if names := differing_workload(before.workload, now.workload):
             raise UsageError(f"not comparable: {', '.join(names)} of the workload differ")
         points = [point.name for point in now.points]
         for point in points:
@@ -413,12 +398,6 @@ def _compare_speed(
                 if all(values) and min(map(min, values)) > 0:
                     where = point if len(points) > 1 else ""
                     yield _speed_change(new.question, where, metric, *values)
-
-
-def _differing(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what differs of two workloads and bears on what is measured at a point."""
-    names = (before.keys() | now.keys()) - _WITHOUT_EFFECT
-    return sorted(name for name in names if before.get(name) != now.get(name))
 
 
 def _speed_change(

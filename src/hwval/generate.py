@@ -154,7 +154,7 @@ class Generation:
             output_tokens=usage.completion_tokens if usage else 0,
             logprobs=_numbers(told.token_logprobs or ()) if told else (),
             tokens=tuple(told.tokens or ()) if told else (),
-            alternatives=tuple(top or {} for top in told.top_logprobs or ()) if told else (),
+            alternatives=tuple(map(_likeliest, told.top_logprobs or ())) if told else (),
         )
 
     def speak(self, prompt: str, *, tokens: int) -> Answer:
@@ -347,6 +347,12 @@ class Generation:
 def _numbers(values: Iterable[float | None]) -> tuple[float, ...]:
     """Return log probabilities; JSON has no NaN, so some servers write null for it."""
     return tuple(math.nan if value is None else value for value in values)
+
+
+def _likeliest(top: Mapping[str, float | None] | None) -> dict[str, float]:
+    """Return the tokens of one place that have a log probability; no number is none."""
+    told = (top or {}).items()
+    return {text: value for text, value in told if value is not None and math.isfinite(value)}
 
 
 def _logprob_of(step: Any) -> float | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from collections.abc import Sequence
-from functools import reduce
 from typing import Annotated
 from typing import Final
 from typing import TypeVar
@@ -109,9 +108,11 @@ def validate_merged(file: YamlFile, model: type[_Model], places: Sequence[Place]
     Raises:
         MatrixError: They do not fit; told at the last place.
     """
-    parts = (part for place in places if isinstance(part := file.at(place), Mapping))
+    merged: object = {}
+    for place in places:
+        merged = _over(merged, file.at(place) or {})
     try:
-        return model.model_validate(reduce(_over, parts, {}))
+        return model.model_validate(merged)
     except ValidationError as error:
         details = error.errors()[0]
         problem = _Problem(file, details, within=places[-1])

@@ -167,6 +167,29 @@ def test_a_server_that_fails_is_asked_no_further(
     assert len(asking.answered) == (2 if has_answers else 0)
 
 
+@pytest.mark.parametrize(
+    ("api", "body"),
+    [
+        ("chat", b'{"choices": [{"index": 0}]}'),
+        ("chat", b'{"choices": [{"message": {"content": ["a"]}}]}'),
+        ("completions", b'{"choices": [{"text": 7}]}'),
+        ("completions", b'{"choices": [{"text": "\xff"}]}'),
+        ("completions", b"[" * 100_000),
+        ("completions", b"\x1b[2Jgone\n"),
+    ],
+)
+def test_what_is_no_answer_is_not_taken_for_a_wrong_one(api: str, body: bytes) -> None:
+    """It is refused in words that do nothing to a terminal."""
+    model = SimpleNamespace(parse_generations=lambda **_: [""])
+    job = Job(task="t", api=api, base_url="", model="fake", out_dir="")
+    asking = Asking(model, Task(), job, AnswerFile(None), lambda _: None)
+
+    with pytest.raises(SetbackError, match="question 3: no completion in") as caught:
+        asking._read("question 3", body, 1.0)
+    assert caught.value.trouble is Trouble.REFUSED
+    assert str(caught.value).isprintable()
+
+
 def test_a_wrong_key_is_refused(engine: FakeEngineProcess) -> None:
     """The server's words tell."""
     job = Job(task="t", api="completions", base_url="", model="fake", out_dir="")
@@ -219,6 +242,24 @@ def test_only_right_or_wrong_can_be_judged() -> None:
     assert grader.grade(instance, "y").value == 0
     with pytest.raises(SetbackError, match=r"match,last-word of one answer is 0.5"):
         grader.grade(instance, "x")
+
+
+@pytest.mark.parametrize(
+    ("filters", "tells"),
+    [
+        ((), False),
+        ((SimpleNamespace,), False),
+        ((SimpleNamespace, lambda: SimpleNamespace(fallback="[invalid]")), True),
+    ],
+    ids=["none", "any text", "a form"],
+)
+def test_unparsed_is_known_where_a_form_is_sought(
+    filters: tuple[Any, ...], *, tells: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other filters take any text for an answer."""
+    monkeypatch.setattr(LastWord, "filters", filters, raising=False)
+
+    assert Grader(Task(), None).tells_unparsed is tells
 
 
 def test_an_unknown_metric_names_those_that_are_there() -> None:

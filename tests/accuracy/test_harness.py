@@ -6,12 +6,15 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from typing import NamedTuple
 
 import httpx
 import pytest
 
+from hwval.accuracy.asking import SetbackError
+from hwval.accuracy.harness import _check_commit
 from hwval.accuracy.job import PARTIAL_FILE
 from hwval.accuracy.job import RESULTS_FILE
 from hwval.accuracy.job import SAMPLES_FILE
@@ -212,3 +215,16 @@ def test_bad_input_is_told_before_a_question_is_asked(
     assert "questions answered" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert [path.name for path in (tmp_path / "out").iterdir()] == [LOG_FILE]
+
+
+def test_data_of_another_commit_are_refused() -> None:
+    """Without the Hub the datasets library takes what it has, whatever was asked for."""
+    address = f"hf://datasets/o/n@{'a' * 40}/data/test.parquet"
+    splits = {
+        "test": SimpleNamespace(info=SimpleNamespace(download_checksums={address: {}})),
+        "validation": SimpleNamespace(info=SimpleNamespace(download_checksums=None)),
+    }
+
+    _check_commit("a" * 40, splits)
+    with pytest.raises(SetbackError, match=f"are of commit {'a' * 40}, and the matrix pins bbb"):
+        _check_commit("b" * 40, splits)

@@ -220,3 +220,13 @@ def test_more_right_answers_are_never_judged_worse(right: int, margin: float) ->
     better = ranks[judged(section, score(min(717, right + 1), 717)).outcome]
 
     assert here <= better
+
+
+def test_a_filter_that_takes_any_text_tells_nothing_of_unparsed_answers() -> None:
+    """None of them is not zero of them."""
+    check = judge_unparsed("t", promise(max_unparsed=0.05), score(450, 717, unparsed=None))
+
+    assert check is not None
+    assert check.outcome is Outcome.INCONCLUSIVE
+    assert "takes any text for an answer" in check.text
+    assert judge_unparsed("t", promise(), score(450, 717, unparsed=None)) is None

@@ -17,6 +17,7 @@ from hwval.capability.embedding import cosine
 from hwval.capability.embedding import load_embeddings
 from hwval.capability.embedding import lowest_cosine
 from hwval.capability.embedding import trouble_with
+from hwval.errors import ResponseError
 from hwval.errors import UsageError
 
 _NUMBERS = st.lists(st.floats(-100, 100), min_size=3, max_size=3)
@@ -40,9 +41,10 @@ def test_cosine(one: list[float], other: list[float], expected: float) -> None:
     [pytest.param([1.0], [1.0, 2.0], id="lengths"), pytest.param([0.0], [1.0], id="zero")],
 )
 def test_no_angle_is_no_number(one: list[float], other: list[float]) -> None:
-    """And no comparison with it holds."""
+    """And nothing that could be kept: a journal takes no NaN."""
     assert math.isnan(cosine(one, other))
-    assert math.isnan(lowest_cosine([[1.0], one], [[1.0], other]))
+    with pytest.raises(ResponseError, match="vectors 1 have no angle"):
+        lowest_cosine([[1.0], one], [[1.0], other])
 
 
 @given(_NUMBERS, _NUMBERS)

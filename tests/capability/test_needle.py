@@ -32,6 +32,13 @@ def test_needle_stands_once_at_its_depth(sentences: int, depth: float) -> None:
     assert prompt.endswith("The number on the lighthouse door is")
 
 
+def test_sentences_are_equally_long() -> None:
+    """So that the length of many follows from that of few."""
+    lengths = {len(haystack(count + 1, 0.0)) - len(haystack(count, 0.0)) for count in (1, 20, 3000)}
+
+    assert len(lengths) == 1
+
+
 def test_no_sentence_gives_the_answer_away() -> None:
     """The numbers of boats and boxes are others."""
     assert ANSWER not in haystack(3000, 0.5).replace(f"is {ANSWER}.", "", 1)

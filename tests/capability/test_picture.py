@@ -10,6 +10,7 @@ import pytest
 from hwval.capability.picture import COLOURS
 from hwval.capability.picture import SHAPES
 from hwval.capability.picture import draw_png
+from hwval.capability.picture import names_alone
 
 
 def _pixels(data: bytes) -> list[list[tuple[int, ...]]]:
@@ -57,6 +58,21 @@ def test_shapes_fill_their_box(shape: str, filled: float) -> None:
 
     assert len(inked) / (width * height) == pytest.approx(filled, abs=0.02)
     assert width * height > len(rows) ** 2 / 4
+
+
+@pytest.mark.parametrize(
+    ("answer", "is_seen"),
+    [
+        ("red", True),
+        ("the shape is **red**.", True),
+        ("a coloured one, all covered", False),
+        ("red, green, blue or yellow", False),
+        ("", False),
+    ],
+)
+def test_who_names_everything_names_nothing(answer: str, *, is_seen: bool) -> None:
+    """One whole word, and no other of its kind."""
+    assert names_alone(answer, "red", COLOURS) is is_seen
 
 
 def test_every_shape_is_drawn() -> None:

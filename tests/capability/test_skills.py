@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import Any
 
+import httpx
 import openai
 import pytest
 
@@ -189,3 +193,43 @@ def test_silence_on_a_wish_is_told(unable: Skills) -> None:
     with pytest.raises(ResponseError, match="and 0 came back"):
         unable.call_named_tool()
     assert "is no JSON" in trouble_with_json(unable.fill_schema().text)
+
+
+def _client(**answers: Any) -> Any:
+    """A client whose server answers the same to every request."""
+    vectors = SimpleNamespace(create=lambda **_: answers.get("vectors"))
+    completions = SimpleNamespace(create=lambda **_: answers.get("chat"))
+    return SimpleNamespace(embeddings=vectors, chat=SimpleNamespace(completions=completions))
+
+
+def test_null_in_a_vector_is_no_number() -> None:
+    """So that the answer is judged wrong, and does not break the judge."""
+    vectors = [SimpleNamespace(index=n, embedding=[1.0, None]) for n in (0, 1)]
+    client = _client(vectors=SimpleNamespace(data=vectors))
+    found = Skills(client, model="m", has_meaning=True).embed(["a", "b"])
+
+    assert math.isnan(found[0][1])
+    assert "length nan" in trouble_with_vectors(found, dimension=2, is_normalized=False)
+
+
+def test_sound_that_is_no_base64_is_told() -> None:
+    """It is the server's fault."""
+    message = SimpleNamespace(audio=SimpleNamespace(data="a"))
+    client = _client(chat=SimpleNamespace(choices=[SimpleNamespace(message=message)]))
+
+    with pytest.raises(ResponseError, match="is no Base64"):
+        Skills(client, model="m", has_meaning=True).speak(None)
+
+
+def test_words_of_a_server_do_nothing_to_a_terminal() -> None:
+    """Escape sequences are shown, not done."""
+
+    def refuse(**_: Any) -> None:
+        request = httpx.Request("POST", "http://x/v1/embeddings")
+        response: Any = httpx.Response(400, text="\x1b[2Jgone", request=request)
+        raise openai.BadRequestError("Error code: 400", response=response, body=None)
+
+    client = SimpleNamespace(embeddings=SimpleNamespace(create=refuse))
+    with pytest.raises(openai.BadRequestError, match="gone") as caught:
+        Skills(client, model="m", has_meaning=True).embed(["a"])  # type: ignore[arg-type] # a stand-in
+    assert str(caught.value).isprintable()

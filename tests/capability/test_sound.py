@@ -42,6 +42,7 @@ def test_tone_is_what_it_says() -> None:
         pytest.param(b"ID3 an MP3 file", "15 bytes that are no WAV file", id="mp3"),
         pytest.param(make_tone()[:20], "no WAV file", id="cut-header"),
         pytest.param(_wave(b"\x00\x10" * 100), "takes 0.1 s", id="short"),
+        pytest.param(make_tone()[:44], "takes 0 s", id="header-alone"),
         pytest.param(_wave(b"\x00\x00" * 500), "silent", id="silent"),
         pytest.param(_wave(b"\x01\x00" * 500), "silent", id="last-bit"),
         pytest.param(_wave(b"\x80" * 500, width=1), "", id="other-width"),

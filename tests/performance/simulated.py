@@ -63,7 +63,7 @@ class SimulatedEngine:
 
     def metrics(self) -> Mapping[str, float]:
         """Return its counters, as /metrics has them."""
-        return dict(self.counters)
+        return {"process_start_time_seconds": 1.0, **self.counters}
 
     def run(self, plan: LoadPlan, on_progress: Callable[[Progress], None] | None = None) -> LoadRun:
         """Stand in for `run_load`."""

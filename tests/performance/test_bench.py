@@ -15,6 +15,7 @@ from hwval.performance.promise import BenchThroughput
 
 LATENCY = BenchLatency(batch=2, input_tokens=32, output_tokens=16, iterations=3)
 THROUGHPUT = BenchThroughput(requests=8, input_tokens=32, output_tokens=16)
+SERVE = BenchServe(requests=10, input_tokens=32, output_tokens=16)
 # Keys as vLLM 0.8.5 and 0.32.0 wrote them.
 SERVE_085: dict[str, Any] = {
     "date": "20250501-101010",
@@ -25,7 +26,7 @@ SERVE_085: dict[str, Any] = {
     "duration": 2.0,
     "completed": 9,
     "total_input_tokens": 320,
-    "total_output_tokens": 160,
+    "total_output_tokens": 144,
     "request_throughput": 4.5,
     "request_goodput:": None,
     "output_throughput": 80.0,
@@ -100,7 +101,7 @@ def test_throughput_flags_of_earlier_versions() -> None:
 
 def test_serve_result_of_an_older_vllm() -> None:
     """Failures are what is missing, where it does not tell them."""
-    found = bench.read_serve(json.dumps(SERVE_085))
+    found = bench.read_serve(json.dumps(SERVE_085), SERVE)
 
     assert (found.requests, found.failed, found.duration_s) == (10, 1, 2.0)
     assert found.metrics[0] == {
@@ -116,13 +117,23 @@ def test_serve_result_of_an_older_vllm() -> None:
 
 def test_serve_result_of_a_newer_vllm() -> None:
     """Acceptance is told in percent; what is no number is left out."""
-    found = bench.read_serve(json.dumps(SERVE_032))
+    found = bench.read_serve(json.dumps(SERVE_032), SERVE)
 
     assert found.failed == 0
     assert found.metrics[0]["acceptance_rate"] == 0.625
     assert found.metrics[0]["accepted_length_tokens"] == 2.5
     assert found.metrics[0]["ttft_p95_s"] == 0.08
     assert "tpot_mean_s" not in found.metrics[0]
+
+
+def test_serve_result_of_other_answers_does_not_count() -> None:
+    """Shorter answers are no faster ones, and what is missing has failed."""
+    short = bench.read_serve(json.dumps(SERVE_085 | {"total_output_tokens": 72}), SERVE)
+    empty = bench.read_serve(json.dumps(SERVE_032 | {"completed": 0, "failed": 0}), SERVE)
+
+    assert short.problem == "the answers have 72 tokens, asked for 144"
+    assert bench.read_serve(json.dumps(SERVE_085), SERVE).problem is None
+    assert empty.failed == 10
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"latencies": [0]}', '{"duration": -1}'])
@@ -133,7 +144,7 @@ def test_what_cannot_be_is_refused(text: str) -> None:
     with pytest.raises(ResponseError, match="vllm bench throughput"):
         bench.read_throughput(text, THROUGHPUT)
     with pytest.raises(ResponseError, match="vllm bench serve"):
-        bench.read_serve(text)
+        bench.read_serve(text, SERVE)
 
 
 def test_engine_flags_are_those_of_the_cell_without_the_servers() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
@@ -74,6 +75,14 @@ def test_loads_end_by_their_deadline() -> None:
     assert plan.target.api_key == "key"
 
 
+@pytest.mark.parametrize("concurrency", [4, 9])
+def test_requests_that_queue_may_take_the_whole_round(concurrency: int) -> None:
+    """Waiting for a thousand others is slow, and no fault of the server."""
+    one = player(SimulatedEngine(), subject={"answer_s": 5.0})
+
+    assert one.plan(WORKLOAD, concurrency=concurrency).limits.request_s == 60.0
+
+
 def test_progress_tells_point_round_and_rate() -> None:
     """For the line that moves."""
     told: list[str] = []
@@ -93,3 +102,16 @@ def test_engines_beside_each_other_are_one_load() -> None:
 
     assert found.requests == 8
     assert found.client["request_per_s"] == pytest.approx(8 / 0.3)
+
+
+def test_engine_that_could_not_be_asked_before_a_load_tells_nothing_of_it() -> None:
+    """Its counters afterwards would be those of its whole life."""
+    engine = SimulatedEngine()
+    life = {"vllm:num_preemptions_total": 5.0, "vllm:generation_tokens_total": 1e6}
+    looks: Iterator[dict[str, float]] = iter([{}])
+    one = player(engine, subject={"metrics": lambda: next(looks, life)})
+    workload = Workload(requests=1, input_tokens=Lengths(8, 8), output_tokens=Lengths(4, 4))
+    seen = one.round("p", 1, one.plan(workload, concurrency=1))
+
+    assert seen.engine == {}
+    assert seen.valid

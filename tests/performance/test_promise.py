@@ -8,7 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from hwval.load.lengths import Lengths
+from hwval.performance.promise import ConcurrencySweep
 from hwval.performance.promise import PerformanceSection
+from hwval.performance.promise import Serving
 
 
 def test_empty_section_asks_nothing() -> None:
@@ -113,3 +115,17 @@ def test_workload_is_told_as_it_was_written(written: str) -> None:
 
     assert section is not None
     assert section.model_dump(mode="json")["input_tokens"] == written
+
+
+def test_limits_that_nothing_would_judge_are_refused() -> None:
+    """The knee is of the whole curve, and goodput needs goals."""
+    knee = {"concurrencies": [1, 2], "limits_at": {"2": {"knee_concurrency": {"floor": 2}}}}
+    with pytest.raises(ValidationError, match="knee_concurrency is of the whole curve"):
+        ConcurrencySweep.model_validate(knee)
+    good: dict[str, Any] = {"rates_per_s": [1], "limits": {"good_share": {"floor": 0.9}}}
+    without: tuple[dict[str, Any], ...] = ({}, {"goals": {}})
+    for goals in without:
+        with pytest.raises(ValidationError, match="good_share needs ttft, tpot or e2el"):
+            Serving.model_validate(good | goals)
+
+    assert Serving.model_validate(good | {"goals": {"ttft": "1 s"}}).goals is not None

@@ -320,3 +320,30 @@ def test_prompts_of_a_round_are_the_same_in_every_cell() -> None:
 
     assert prompts == [plan.asks[0].prompt for plan in second.plans]
     assert len(set(prompts)) == len(prompts)
+
+
+def test_points_without_a_common_round_are_not_passed_over() -> None:
+    """Where no round counts at all points, what compares them is INCONCLUSIVE, never silent."""
+    sweep = ConcurrencySweep.model_validate(
+        LENGTHS | {"concurrencies": [1, 2], "limits": {"knee_concurrency": {"floor": 1}}}
+    )
+    busy = SimulatedEngine(busy=True)
+    _, of_sweep = ask(sweep, questions.concurrency_sweep, busy)
+    _, of_saturation = ask(
+        Saturation.model_validate(LENGTHS | {"requests": 2}), questions.saturation, busy
+    )
+
+    assert {check.metric for check in of_sweep} == {"knee_concurrency", "output_tokens_per_s"}
+    assert outcomes(of_sweep) == outcomes(of_saturation) == {Outcome.INCONCLUSIVE}
+
+
+def test_a_curve_keeps_what_was_noted_before() -> None:
+    """A note of its own does not wipe out others, and stands once."""
+    section = ConcurrencySweep.model_validate(LENGTHS | {"concurrencies": [1, 2]})
+    campaign = Campaign("performance/test", "cell", {})
+    campaign.notes.append("lengths are approximate")
+    asked = questions.Asked(player(SimulatedEngine(noise=0.05)), campaign)
+    questions.concurrency_sweep(section, asked)
+
+    assert campaign.notes[0] == "lengths are approximate"
+    assert len(campaign.notes) == 2

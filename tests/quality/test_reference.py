@@ -62,6 +62,15 @@ def test_unsound_numbers_are_told() -> None:
         of_passage.to_json()
 
 
+@pytest.mark.parametrize(
+    "told", [{"tokens": ()}, {"logprobs": ()}], ids=["no tokens", "no log probabilities"]
+)
+def test_nothing_told_is_nothing_compared(told: dict[str, Any]) -> None:
+    """Two answers without tokens differ nowhere, and agree in nothing."""
+    assert REFERENCE.has_tokens
+    assert not replace(REFERENCE, answers=(ANSWER, replace(ANSWER, **told))).has_tokens
+
+
 def test_passage_tells_drift_where_it_can() -> None:
     """Each side reads the same context there, token by token."""
     other = replace(REFERENCE, passage_logprobs=(-1.5, -2.5, -2.0))

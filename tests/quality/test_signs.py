@@ -34,6 +34,8 @@ def names(text: str) -> set[str]:
         pytest.param("!" * 200, {"loop", "compression"}, id="one-character"),
         pytest.param("the " * 90, {"loop", "compression", "phrases"}, id="one-word"),
         pytest.param("fine \ufffd\ufffd\ufffd here", {"broken"}, id="replacement"),
+        pytest.param("fine" + "\ufffd" * 5, {"broken"}, id="replacement-to-the-end"),
+        pytest.param("\ufffd", {"empty"}, id="part-of-a-character"),
         pytest.param("\x00\x01\x02\x1b\x08 and so", {"broken"}, id="control"),
         pytest.param("\ue000\ue001 private", {"broken"}, id="private-use"),
         pytest.param(SOUP, {"scripts"}, id="script-soup"),

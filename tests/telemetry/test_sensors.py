@@ -156,3 +156,19 @@ def test_sensors_follow_the_lease(tmp_path: Path) -> None:
     assert [sensor.name for sensor in sensors_for(vendor="cpu", root=tmp_path)] == ["cpu"]
     assert sensors_for(vendor="tpu", nodes=("/dev/vfio/1",)) == ()
     assert sensors_for(vendor="cuda", uuids=("GPU-of-nobody",)) == ()
+
+
+def test_amd_memory_at_its_own_critical_temperature_is_throttled(tmp_path: Path) -> None:
+    """Each place has a limit of its own; the highest one says nothing of the others."""
+    chip = "sys/class/drm/renderD128/device/hwmon/hwmon3"
+    files = {f"{chip}/temp2_input": "80000", f"{chip}/temp2_crit": "110000"}
+    write(tmp_path, files | {f"{chip}/temp3_input": "96000", f"{chip}/temp3_crit": "95000"})
+
+    assert AmdSensor("/dev/dri/renderD128", tmp_path).read().slowdowns
+
+
+def test_processors_of_two_leases_are_two_devices(tmp_path: Path) -> None:
+    """Else the counts of one would be taken from those of the other."""
+    names = [CpuSensor(cpus, tmp_path).name for cpus in ((0, 1), (2, 3))]
+
+    assert names == ["cpu 0-1", "cpu 2-3"]

@@ -87,3 +87,13 @@ def test_share_of_power_capped_readings() -> None:
 
     assert seen.numbers["device_power_capped_share"] == pytest.approx(0.5)
     assert seen.throttled == ()
+
+
+def test_device_of_two_instances_is_read_once() -> None:
+    """Its power does not count double."""
+    reading = Reading(power_w=100.0)
+
+    assert (
+        watch(Script("a", [reading]), Script("a", [reading])).seen.numbers["device_power_mean_w"]
+        == 100.0
+    )

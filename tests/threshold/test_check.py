@@ -230,3 +230,13 @@ def test_limit_without_a_relation_has_nothing_to_relate() -> None:
     """A mistake of the caller."""
     with pytest.raises(ValueError, match="not promised relative"):
         relate(DECODE, promise(floor=1), ON, {}, [])
+
+
+def test_nothing_has_no_ratio() -> None:
+    """A cell that finds nothing cached is told, and neither passes nor breaks the judge."""
+    limit = Limit.model_validate({"relative_to": {"cell": "b", "at_least": 1.5}})
+    rounds = {"a": [0.0, 0.0, 0.0], "b": [0.5, 0.5, 0.5]}
+    check = relate("prefix_cache_hit_rate", limit, "a", rounds, ["a", "b"])
+
+    assert check.outcome is Outcome.INCONCLUSIVE
+    assert "a round had 0" in check.text

@@ -29,6 +29,7 @@ from hwval.accuracy.job import News
 from hwval.accuracy.job import Trouble
 from hwval.accuracy.samples import Sample
 from hwval.clock import Stopwatch
+from hwval.inert import one_line
 
 __all__ = [
     "Asking",
@@ -74,7 +75,12 @@ class Grade:
 
 
 class Grader:
-    """Scores one answer the way the harness scores all of them at the end."""
+    """Scores one answer the way the harness scores all of them at the end.
+
+    Attributes:
+        metric: ``METRIC,FILTER`` that decides.
+        tells_unparsed: Whether the filter tells an answer that it does not find from a wrong one.
+    """
 
     def __init__(self, task: Any, metric: str | None) -> None:
         names = {
@@ -89,6 +95,9 @@ class Grader:
         self.metric = metric or next(iter(names))
         self._task = task
         self._name, self._filter = names[self.metric]
+        # Only filters that look for a form put something in the place of what they do not find.
+        makers = getattr(self._filter, "filters", ())
+        self.tells_unparsed = any(getattr(make(), "fallback", None) == _UNPARSED for make in makers)
 
     def grade(self, instance: Any, text: str) -> Grade:
         """Return what the filter takes for the answer, and whether it is right (1) or not (0)."""
@@ -249,7 +258,7 @@ class Asking:
             async with session.post(
                 self._model.base_url, json=question.body, headers=self._model.header
             ) as response:
-                text = await response.text()
+                data = await response.read()
                 status = response.status
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             seen = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -257,20 +266,24 @@ class Asking:
                 Trouble.UNREACHABLE, f"{where}: {seen} after {watch.elapsed_s:.1f} s"
             ) from error
         if status != _HTTP_OK:
-            raise SetbackError(Trouble.REFUSED, f"{where}: status {status}: {_shorten(text)}")
-        return self._read(where, text, watch.elapsed_s)
+            raise SetbackError(Trouble.REFUSED, f"{where}: status {status}: {_shorten(data)}")
+        return self._read(where, data, watch.elapsed_s)
 
-    def _read(self, where: str, text: str, latency_s: float) -> Answer:
+    def _read(self, where: str, data: bytes, latency_s: float) -> Answer:
         try:
-            body = json.loads(text)
+            body = json.loads(data)
             choice = body["choices"][0]
+            # The harness takes a chat answer without a message for an empty one.
+            said = choice["message"].get("content") if self._job.api == "chat" else choice["text"]
+            if not isinstance(said, str | None):
+                raise TypeError(f"no text but {type(said).__name__}")  # noqa: TRY301 - as all else
             # A reasoning model that was cut off has no content; the harness scores it as empty.
             generated = self._model.parse_generations(outputs=body)[0] or ""
             tokens = (body.get("usage") or {}).get("completion_tokens")
             return Answer(generated, str(choice.get("finish_reason") or ""), latency_s, tokens)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise SetbackError(
-                Trouble.REFUSED, f"{where}: no completion in {_shorten(text)!r}"
+                Trouble.REFUSED, f"{where}: no completion in '{_shorten(data)}'"
             ) from error
 
     def _take(self, question: Question, answer: Answer, *, reused: bool = False) -> None:
@@ -284,9 +297,9 @@ class Asking:
         self._tell(News(self._done, len(self.questions), self._right, self._reused))
 
 
-def _shorten(text: str) -> str:
-    """Return the beginning of what a server said, as one line."""
-    return " ".join(text.split())[:_SHOWN_CHARACTERS]
+def _shorten(data: bytes) -> str:
+    """Return the beginning of what a server said, as one line that does nothing to a terminal."""
+    return one_line(data[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "replace"))[:_SHOWN_CHARACTERS]
 
 
 def _prompt(question: Question) -> str:

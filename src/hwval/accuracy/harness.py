@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -42,12 +43,15 @@ from hwval.accuracy.localdata import local_data
 from hwval.accuracy.samples import Sample
 from hwval.accuracy.samples import dump_samples
 from hwval.accuracy.taskfile import find_task
+from hwval.inert import one_line
 
 __all__ = ["main"]
 
 _PATHS: Final = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
 _GENERATION: Final = "generate_until"
 _SHOWN_CHARACTERS: Final = 300
+# hf://datasets/ORG/NAME@COMMIT/data/test.parquet
+_COMMIT: Final = re.compile(r"@([0-9a-f]{40})/")
 _REMEDY: Final = "install it with pip install 'vllm-hwval[accuracy]'"
 
 
@@ -114,11 +118,33 @@ def _load_task(job: Job) -> Any:
             f"its data, {_dataset(job, config)}, cannot be had: {_one_line(error)}; data on this "
             "host are named by 'dataset'",
         ) from error
+    if job.dataset is None and job.revision is not None:
+        _check_commit(job.revision, task.dataset)
     if task.config.repeats > 1:
         raise SetbackError(
             Trouble.TASK, f"it asks every question {task.config.repeats} times, which is not judged"
         )
     return task
+
+
+def _check_commit(revision: str, splits: Mapping[str, Any]) -> None:
+    """Refuse data of another commit than the pinned one.
+
+    Where the Hub cannot be reached, the datasets library takes the latest data that this host has,
+    whatever commit was asked for; the addresses of their files tell which one it is.
+    """
+    addresses = {
+        address
+        for split in splits.values()
+        for address in getattr(getattr(split, "info", None), "download_checksums", None) or ()
+    }
+    commits = {commit for address in addresses for commit in _COMMIT.findall(address)}
+    if commits - {revision}:
+        raise SetbackError(
+            Trouble.DATASET,
+            f"its data are of commit {', '.join(sorted(commits))}, and the matrix pins {revision}; "
+            "is the Hub out of reach?",
+        )
 
 
 def _task_config(job: Job) -> dict[str, Any]:
@@ -245,7 +271,9 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
         right=right,
         value=value,
         stderr=float(stderr) if isinstance(stderr, int | float) else None,
-        unparsed=sum(sample.unparsed for sample in samples),
+        unparsed=sum(sample.unparsed for sample in samples)
+        if asking.grader.tells_unparsed or not asking.questions
+        else None,
         cut_off=sum(sample.is_cut_off for sample in samples),
         reused=sum(sample.reused for sample in samples),
         samples_sha256=digest(sample.question_hash for sample in samples),
@@ -295,7 +323,7 @@ def _check_data(job: Job, samples: Sequence[Sample]) -> None:
 
 def _one_line(error: BaseException) -> str:
     first = next((line for line in str(error).splitlines() if line.strip()), "no detail")
-    return f"{type(error).__name__}: {first[:_SHOWN_CHARACTERS]}"
+    return f"{type(error).__name__}: {one_line(first)[:_SHOWN_CHARACTERS]}"
 
 
 if __name__ == "__main__":

@@ -127,7 +127,8 @@ class Score:
         right: Right answers.
         value: Share of right answers, as lm-evaluation-harness tells it.
         stderr: Its standard error, as lm-evaluation-harness tells it; None where it tells none.
-        unparsed: Answers without an answer in the form that was asked for.
+        unparsed: Answers without an answer in the form that was asked for; None where the task's
+            filter takes any text for an answer.
         cut_off: Answers that ended at the longest length.
         reused: Answers from an interrupted run.
         samples_sha256: Hash over the questions with their right answers.
@@ -150,7 +151,7 @@ class Score:
     right: int
     value: float
     stderr: float | None
-    unparsed: int
+    unparsed: int | None
     cut_off: int
     reused: int
     samples_sha256: str

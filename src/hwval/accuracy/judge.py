@@ -103,6 +103,12 @@ def judge_score(label: str, section: TaskSection, score: Score) -> Check | None:
 
 def judge_unparsed(label: str, section: TaskSection, score: Score) -> Check | None:
     """Return whether few enough answers could not be read; None where no limit is promised."""
+    if score.unparsed is None:
+        if section.max_unparsed is None:
+            return None
+        fields = _fields(label, score.questions) | {"metric": f"{label}_unparsed"}
+        text = f"{label}: {score.metric} takes any text for an answer; what is unparsed is not told"
+        return Check(outcome=Outcome.INCONCLUSIVE, text=text, kind="ceiling", **fields)
     return _judge_share(
         f"{label}_unparsed",
         f"{label}: {score.unparsed} of {score.questions} answers hold no answer in the form that "

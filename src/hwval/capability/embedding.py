@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from hwval.errors import ResponseError
 from hwval.errors import UsageError
 
 __all__ = [
@@ -95,9 +96,19 @@ def cosine(one: Vector, other: Vector) -> float:
 
 
 def lowest_cosine(ones: Sequence[Vector], others: Sequence[Vector]) -> float:
-    """Return the least cosine of corresponding vectors; NaN if one of them has none."""
+    """Return the least cosine of corresponding vectors.
+
+    Raises:
+        ResponseError: A pair has none: other numbers of elements, a length of 0 or of no number.
+    """
     cosines = [cosine(one, other) for one, other in zip(ones, others, strict=True)]
-    return math.nan if any(map(math.isnan, cosines)) else min(cosines)
+    for place, (one, other) in enumerate(zip(ones, others, strict=True)):
+        if not math.isfinite(cosines[place]):
+            raise ResponseError(
+                f"vectors {place} have no angle: {len(one)} and {len(other)} elements, lengths "
+                f"{length(one):.4g} and {length(other):.4g}"
+            )
+    return min(cosines)
 
 
 def trouble_with(vectors: Sequence[Vector], *, dimension: int | None, is_normalized: bool) -> str:

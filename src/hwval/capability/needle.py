@@ -11,6 +11,7 @@ __all__ = ["ANSWER", "depths_without_answer", "haystack", "sentences_within"]
 
 _MEASURED_SENTENCES: Final = (8, 24)
 _ANSWER_TOKENS: Final = 16
+_FIRST_BOAT: Final = 10_001
 ANSWER: Final = "7412"
 """What must stand in the answer."""
 _NEEDLE: Final = f"The number on the lighthouse door is {ANSWER}. "
@@ -25,12 +26,13 @@ def haystack(sentences: int, depth: float) -> str:
     """Return a prompt that ends in the question.
 
     Args:
-        sentences: Sentences around the needle, >= 0; they differ in their numbers.
+        sentences: Sentences around the needle, >= 0; they differ in their numbers, which are all
+            of one length, so that some of them tell the tokens of many.
         depth: Where the needle stands, from 0 (before all others) to 1 (behind them).
     """
     lines = [
         f"Boat {number} came in with {(number * 37) % 90 + 10} boxes of fish. "
-        for number in range(1, sentences + 1)
+        for number in range(_FIRST_BOAT, _FIRST_BOAT + sentences)
     ]
     place = round(depth * sentences)
     return "".join([*lines[:place], _NEEDLE, *lines[place:]]) + _QUESTION

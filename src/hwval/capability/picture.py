@@ -5,13 +5,15 @@ Source: PNG Specification, third edition (W3C, 2025): chunks, filter 0, colour t
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 from collections.abc import Callable
+from collections.abc import Container
 from collections.abc import Mapping
 from typing import Final
 
-__all__ = ["COLOURS", "SHAPES", "draw_png"]
+__all__ = ["COLOURS", "SHAPES", "draw_png", "names_alone"]
 
 _SIDE_PIXELS: Final = 336
 _WHITE: Final = bytes((255, 255, 255))
@@ -50,6 +52,17 @@ def draw_png(shape: str, colour: str) -> bytes:
             _chunk(b"IEND", b""),
         )
     )
+
+
+def names_alone(answer: str, wanted: str, names: Container[str]) -> bool:
+    """Tell whether an answer names one thing and no other; who lists all names has seen nothing.
+
+    Args:
+        answer: What a model says, in small letters.
+        wanted: The name that is right.
+        names: It and all others.
+    """
+    return {word for word in re.findall(r"[a-z]+", answer) if word in names} == {wanted}
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

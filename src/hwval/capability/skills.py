@@ -6,6 +6,7 @@ Whatever the server refuses comes through as the client's error, with the server
 from __future__ import annotations
 
 import base64
+import math
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ from hwval.capability.structured import SCHEMA
 from hwval.capability.structured import TOOL
 from hwval.capability.structured import TOOL_NAME
 from hwval.errors import ResponseError
+from hwval.inert import one_line
 
 if TYPE_CHECKING:
     from openai import OpenAI
@@ -95,7 +97,8 @@ class Skills:
         if [item.index for item in vectors] != list(range(len(texts))):
             found = [item.index for item in vectors]
             raise ResponseError(f"embed {len(texts)} texts: vectors {found} came back")
-        return [item.embedding for item in vectors]
+        # JSON has no NaN, so some servers write null for it.
+        return [[math.nan if one is None else one for one in item.embedding] for item in vectors]
 
     def name_colour(self, shape: str, colour: str) -> str:
         """Show a picture and return what the model says of its colour, in small letters."""
@@ -124,7 +127,7 @@ class Skills:
         """Ask for an answer by voice and return the sound, as the server sent it.
 
         Raises:
-            ResponseError: There is no sound in the answer.
+            ResponseError: There is no sound in the answer, or it is no Base64.
         """
         answer = self._chat(
             "Say: good morning, the kettle is on.",
@@ -133,7 +136,10 @@ class Skills:
         )
         for choice in answer.choices:
             if choice.message.audio is not None:
-                return base64.b64decode(choice.message.audio.data)
+                try:
+                    return base64.b64decode(choice.message.audio.data)
+                except (TypeError, ValueError) as error:
+                    raise ResponseError(f"the audio of the answer is no Base64: {error}") from error
         raise ResponseError("an answer by voice was asked for, and none of its choices has audio")
 
     def call_named_tool(self) -> ToolCall:
@@ -206,9 +212,9 @@ def _in_the_servers_words() -> Iterator[None]:
     try:
         yield
     except openai.APIStatusError as error:
-        words = " ".join(error.response.text.split())[:_SHOWN_CHARACTERS]
+        words = one_line(error.response.text)[:_SHOWN_CHARACTERS]
         if words not in str(error):
-            told = f"{error} from {error.request.url.path}: {words}"
+            told = f"{one_line(str(error))} from {error.request.url.path}: {words}"
             raise type(error)(told, response=error.response, body=error.body) from None
         raise
 

@@ -39,9 +39,10 @@ def trouble_with(data: bytes) -> str:
     """Return what is wrong with a WAV file that shall hold speech, empty if nothing is."""
     try:
         with wave.open(io.BytesIO(data)) as sound:
-            seconds = sound.getnframes() / sound.getframerate()
             width = sound.getsampwidth()
             frames = sound.readframes(sound.getnframes())
+            # By what is there: headers of streams tell any length.
+            seconds = len(frames) / (width * sound.getnchannels() * sound.getframerate())
     except (wave.Error, EOFError, ZeroDivisionError) as error:
         return f"{len(data)} bytes that are no WAV file: {error or type(error).__name__}"
     if seconds < _LEAST_S:

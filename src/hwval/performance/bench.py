@@ -74,12 +74,14 @@ class BenchResult:
         requests: Requests that were sent, None where it does not say.
         failed: Requests that failed.
         duration_s: Time that it measured, None where it does not say.
+        problem: Why it does not count though nothing failed; None if it does.
     """
 
     metrics: tuple[Mapping[str, float], ...]
     requests: int | None = None
     failed: int = 0
     duration_s: float | None = None
+    problem: str | None = None
 
 
 def engine_flags(arguments: Iterable[tuple[str, ArgValue]], dtype: str) -> list[str]:
@@ -213,7 +215,7 @@ def read_throughput(text: str, section: BenchThroughput) -> BenchResult:
     return BenchResult((found,), section.requests, missing, elapsed_s)
 
 
-def read_serve(text: str) -> BenchResult:
+def read_serve(text: str, section: BenchServe) -> BenchResult:
     """Read the JSON of ``vllm bench serve``; milliseconds become seconds.
 
     Raises:
@@ -223,10 +225,12 @@ def read_serve(text: str) -> BenchResult:
     duration_s, completed = _number(data, "duration"), _number(data, "completed")
     if not duration_s or duration_s <= 0 or completed is None:
         raise ResponseError(f"vllm bench serve: {completed} requests in {duration_s} s")
-    asked = _number(data, "num_prompts")
-    failed = _number(data, "failed")  # by 0.11.2; before, what is missing
-    if failed is None:
-        failed = max(0.0, (asked or completed) - completed)
+    # What it says of failures (by 0.11.2) may lack what is missing.
+    failed = max(_number(data, "failed") or 0.0, section.requests - completed)
+    tokens, asked = _number(data, "total_output_tokens"), completed * section.output_tokens
+    problem = None
+    if tokens is not None and abs(tokens - asked) > _LENGTH_TOLERANCE * asked:
+        problem = f"the answers have {tokens:,.0f} tokens, asked for {asked:,.0f}"
     names = {
         "request_per_s": "request_throughput",
         "goodput_request_per_s": "request_goodput",
@@ -239,8 +243,8 @@ def read_serve(text: str) -> BenchResult:
     rate = found["acceptance_rate"]
     # It is told in percent.
     found["acceptance_rate"] = None if rate is None else rate / 100
-    if (tokens := _number(data, "total_input_tokens")) is not None:
-        found["input_tokens_per_s"] = tokens / duration_s
+    if (prompts := _number(data, "total_input_tokens")) is not None:
+        found["input_tokens_per_s"] = prompts / duration_s
     for kind in _KINDS:
         spreads = {"mean": f"mean_{kind}_ms", "p50": f"median_{kind}_ms"}
         spreads |= {f"p{share}": f"p{share}_{kind}_ms" for share in _PERCENTILES[1:]}
@@ -248,9 +252,7 @@ def read_serve(text: str) -> BenchResult:
             if (value_ms := _number(data, theirs)) is not None:
                 found[f"{kind}_{name}_s"] = value_ms / 1e3
     metrics = {name: value for name, value in found.items() if value is not None}
-    return BenchResult(
-        (metrics,), None if asked is None else round(asked), round(failed), duration_s
-    )
+    return BenchResult((metrics,), section.requests, round(failed), duration_s, problem)
 
 
 def _object(text: str, which: str) -> dict[str, Any]:

@@ -207,7 +207,8 @@ class Campaign:
     ) -> tuple[Check, ...]:
         checks: list[Check] = []
         for scene in scenes:
-            where = scene.name if len(self.scenes) > 1 else ""
+            is_named = len(self.scenes) > 1 or scene.rate_per_s is not None
+            where = scene.name if is_named else ""
             for metric, limit in scene.limits.items():
                 values = [
                     value

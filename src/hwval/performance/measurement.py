@@ -17,9 +17,26 @@ from typing import Final
 
 from hwval.errors import UsageError
 
-__all__ = ["FORMAT", "Measurement", "Point", "Round"]
+__all__ = ["FORMAT", "Measurement", "Point", "Round", "differing_workload"]
 
 FORMAT: Final = 1
+# Which points are measured, for how long, and how they are judged: a point is the same without.
+_WITHOUT_EFFECT: Final = frozenset(
+    {
+        "concurrencies",
+        "iterations",
+        "knee_gain",
+        "max_changed",
+        "max_duration",
+        "max_rounds",
+        "min_rounds",
+        "rates_per_s",
+        "round_deadline",
+        "timeout",
+        "tolerance",
+        "without",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +183,12 @@ class Measurement:
             )
         except (ValueError, TypeError, KeyError) as error:
             raise UsageError(f"performance.json: {error!r}, expected a measurement") from error
+
+
+def differing_workload(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return what differs of two workloads and bears on what is measured at a point."""
+    names = (before.keys() | now.keys()) - _WITHOUT_EFFECT
+    return sorted(name for name in names if before.get(name) != now.get(name))
 
 
 def _plain(one: Round | Point) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class Subject:
         tokenizer: Folder of the model's tokenizer; None makes lengths of prompts approximate.
         sensors: Of its devices.
         roofline: What its plan allows; None where that is not known.
-        answer_s: Longest time of one request, seconds > 0.
+        answer_s: Longest time of one request that waits for no other, seconds > 0.
     """
 
     cell: str
@@ -123,6 +123,10 @@ class Player:
     ) -> LoadPlan:
         """Return a load of these requests."""
         subject = self.subject
+        # Where all is sent at once or as it comes, a request may wait for those before it; that is
+        # slow, not failed.
+        is_queued = concurrency is None or 1 < len(asks) <= concurrency
+        request_s = self.deadline_s if is_queued else min(subject.answer_s, self.deadline_s)
         return LoadPlan(
             target=Target(
                 base_url=subject.endpoint.base_url,
@@ -132,7 +136,7 @@ class Player:
             ),
             asks=tuple(asks),
             concurrency=concurrency,
-            limits=Limits(request_s=min(subject.answer_s, self.deadline_s), run_s=self.deadline_s),
+            limits=Limits(request_s=request_s, run_s=self.deadline_s),
             processes=processes_for(concurrency or min(len(asks), 256), rate_per_s),
         )
 
@@ -174,7 +178,8 @@ class Player:
         run = _merged(runs)
         engine = _together(
             [
-                engine_numbers(then, now) | peak_numbers(look.seen)
+                # Without a look before, the counters would tell of the engine's whole life.
+                (engine_numbers(then, now) if then else {}) | peak_numbers(look.seen)
                 for then, now, look in zip(before, after, looks, strict=True)
             ]
         )

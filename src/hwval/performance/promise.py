@@ -284,6 +284,13 @@ class Serving(_Curve):
     goals: Goals | None = None
     """What a good request keeps, for goodput."""
 
+    @model_validator(mode="after")
+    def _check_goals(self) -> Self:
+        wanted = {"good_share", "goodput_request_per_s"} & {name for name, _ in self.all_limits()}
+        if wanted and (self.goals is None or not any(self.goals.model_dump().values())):
+            raise problem_at("goals", f"{', '.join(sorted(wanted))} needs ttft, tpot or e2el")
+        return self
+
     @property
     def at(self) -> tuple[float, ...]:
         """The rates."""
@@ -304,6 +311,12 @@ class ConcurrencySweep(_Curve):
     tolerance: Annotated[float, Field(gt=0, lt=1)] = 0.1
     """Share by which throughput may surely fall below an earlier point before the shape is
     wrong."""
+
+    @model_validator(mode="after")
+    def _check_knee(self) -> Self:
+        if any("knee_concurrency" in limits for limits in self.limits_at.values()):
+            raise problem_at("limits_at", "knee_concurrency is of the whole curve: limits has it")
+        return self
 
     @property
     def at(self) -> tuple[float, ...]:

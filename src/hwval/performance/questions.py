@@ -232,22 +232,22 @@ def concurrency_sweep(section: ConcurrencySweep, asked: Asked) -> Checks:
 
     def compare(campaign: Campaign, looks: Looks) -> Iterator[Check]:
         rows = campaign.paired("output_tokens_per_s", *(scene.name for scene in scenes))
-        if not rows:
-            return
         found = [find_knee(section.at, row, section.knee_gain) for row in rows]
         campaign.derived[_KNEE] = [knee for knee, _ in found]
-        if not all(is_reached for _, is_reached in found):
-            note = "throughput still grows at the last concurrency; the knee may lie beyond"
-            campaign.notes[:] = [note]
+        if not all(is_reached for _, is_reached in found) and _BEYOND not in campaign.notes:
+            campaign.notes.append(_BEYOND)
         if limit := section.limits.get(_KNEE):
             yield from campaign.judge_values(_KNEE, limit, campaign.derived[_KNEE], looks=looks)
-        curves = list(zip(*rows, strict=True))
-        yield from _shape(section, curves, looks)
+        if len(scenes) > 1 and not rows:
+            yield _untold("output_tokens_per_s", where=scenes[-1].name, than=scenes[0].name)
+        else:
+            yield from _shape(section, list(zip(*rows, strict=True)), looks)
 
     return asked.campaign.measure(scenes, section.looks, section.max_duration, compare=compare)
 
 
 _KNEE: Final = "knee_concurrency"
+_BEYOND: Final = "throughput still grows at the last concurrency; the knee may lie beyond"
 
 
 def _shape(
@@ -512,7 +512,8 @@ def _kept(
     rows: Iterable[Sequence[float]], least: float, looks: Looks, *, where: str, than: str
 ) -> Iterator[Check]:
     pairs = list(rows)
-    if len(pairs) < 2:
+    if not pairs:
+        yield _untold("output_tokens_per_s", where=where, than=than)
         return
     ratio = ratio_interval(
         [above for above, _ in pairs],
@@ -521,6 +522,19 @@ def _kept(
         paired=True,
     )
     yield _ratio_check("output_tokens_per_s", ratio, least, where=where, than=than)
+
+
+def _untold(metric: str, *, where: str, than: str) -> Check:
+    """Return that two points cannot be held against each other; silence would pass."""
+    return Check(
+        metric=metric,
+        unit="times",
+        kind="relative_to",
+        outcome=Outcome.INCONCLUSIVE,
+        text=f"{where}: {metric} cannot be held against {than}: no round counts at both",
+        is_open=True,
+        partner=than,
+    )
 
 
 def _ratio_check(metric: str, ratio: Interval, least: float, *, where: str, than: str) -> Check:

@@ -63,6 +63,11 @@ class Reference:
         told = [trouble_with(answer.logprobs) for answer in self.answers]
         return next(filter(None, [*told, trouble_with(self.passage_logprobs)]), "")
 
+    @property
+    def has_tokens(self) -> bool:
+        """Whether every answer came with its tokens; without them nothing can be compared."""
+        return all(0 < len(answer.tokens) == len(answer.logprobs) for answer in self.answers)
+
     def to_json(self) -> str:
         """Return the file's content.
 

@@ -40,6 +40,7 @@ _SCRIPT_SHARE: Final = 0.02
 _MIXED_WORDS: Final = 0.1
 _LEAST_WORDS: Final = 8
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
+_CUT_CHARACTER: Final = re.compile("\N{REPLACEMENT CHARACTER}{1,3}\\Z")
 _LAYOUT: Final = frozenset("\n\r\t")
 # Scripts that one language mixes.
 _SCRIPT_FAMILY: Final = {
@@ -89,10 +90,10 @@ def are_garbage(findings: Sequence[Sequence[Sign]]) -> bool:
 
 def signs_of(text: str) -> tuple[Sign, ...]:
     """Return every sign against ``text``, of which the first `WINDOW_CHARACTERS` are looked at."""
-    if not text.strip():
+    # An answer that ends at its limit of tokens may end within a character, of four bytes at most.
+    window = _CUT_CHARACTER.sub("", text[:WINDOW_CHARACTERS])
+    if not window.strip():
         return (Sign("empty", 0, 1),)
-    # An answer that ends at its limit of tokens may end within a character.
-    window = text[:WINDOW_CHARACTERS].rstrip("\N{REPLACEMENT CHARACTER}")
     return tuple(sign for sign in _measure(window) if sign.value >= sign.limit)
 
 

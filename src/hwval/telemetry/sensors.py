@@ -81,11 +81,9 @@ class AmdSensor:
         """Read it now."""
         chips = sorted(self._folder.glob("hwmon/hwmon*"))
         power_uw = _first(chip / name for chip in chips for name in _POWER_FILES)
-        limits = [_number(path) for chip in chips for path in chip.glob("temp*_crit")]
-        temperatures = [_number(path) for chip in chips for path in chip.glob("temp*_input")]
-        hottest = max((one for one in temperatures if one is not None), default=None)
-        limit = max((one for one in limits if one), default=None)
-        is_hot = hottest is not None and limit is not None and hottest >= limit
+        places = [path for chip in chips for path in chip.glob("temp*_input")]
+        hottest = max(_numbers(places), default=None)
+        is_hot = any(map(_is_critical, places))
         clock_hz = _first(chip / "freq1_input" for chip in chips)
         used = [_number(self._folder / name) for name in ("mem_info_vram_used",)]
         return Reading(
@@ -95,6 +93,12 @@ class AmdSensor:
             memory_bytes=None if used[0] is None else int(used[0]),
             slowdowns=("temperature at its critical limit",) if is_hot else (),
         )
+
+
+def _is_critical(place: Path) -> bool:
+    """Return whether a place has reached its own limit; memory has another than the rest."""
+    found, limit = _number(place), _number(place.with_name(place.name.replace("input", "crit")))
+    return found is not None and bool(limit) and found >= (limit or 0.0)
 
 
 _POWER_FILES: Final = ("power1_average", "power1_input")
@@ -160,9 +164,8 @@ class CpuSensor:
     Documentation/ABI/testing/sysfs-devices-system-cpu (Intel alone).
     """
 
-    name = "cpu"
-
     def __init__(self, cpus: Sequence[int] = (), root: Path = Path("/")) -> None:
+        self.name = f"cpu {cpus[0]}-{cpus[-1]}" if cpus else "cpu"
         self._hwmon = root / "sys/class/hwmon"
         folder = root / "sys/devices/system/cpu"
         self._cpus = [folder / f"cpu{cpu}" for cpu in cpus] or sorted(folder.glob("cpu[0-9]*"))

@@ -42,12 +42,12 @@ class DeviceWatch:
     """Reads sensors twice a second from entry to exit of its block.
 
     Args:
-        sensors: What to read; none is fine.
+        sensors: What to read; none is fine. Of several with the same name one is read.
         every_s: Seconds between two readings, > 0.
     """
 
     def __init__(self, sensors: Sequence[Sensor], *, every_s: float = _EVERY_S) -> None:
-        self._sensors = sensors
+        self._sensors = list({sensor.name: sensor for sensor in sensors}.values())
         self._every_s = every_s
         self._readings: dict[str, list[Reading]] = {sensor.name: [] for sensor in sensors}
         self._end = threading.Event()

@@ -154,17 +154,18 @@ def relate(
         metric: Name of the metric.
         limit: Of the cell whose promise it is, with ``relative_to``.
         cell: Id of that cell.
-        rounds: Cell id -> one value a round, all > 0, of the same measurement; only of cells that
+        rounds: Cell id -> one value a round, of the same measurement; only of cells that
             were measured.
         cells: Ids of all cells of the run.
         paired: Round i of both was measured together.
         alpha: Largest share of wrong answers on either side.
 
     Returns:
-        INCONCLUSIVE where the other cell or its measurement is missing; never a PASS then.
+        INCONCLUSIVE where the other cell or its measurement is missing, or a value is not above
+        0 and has no ratio; never a PASS then.
 
     Raises:
-        ValueError: The limit has no relation, or a value is not finite or not above 0.
+        ValueError: The limit has no relation, or a value is not finite.
     """
     known, relation = metric_of(metric), limit.relative_to
     if relation is None:
@@ -173,9 +174,13 @@ def relate(
     own, other = rounds.get(cell, ()), rounds.get(partner or "", ())
     word = "at least" if known.higher_is_better else "at most"
     promise = f"{word} {relation.factor:g} times {partner or relation.cell}"
+    numbers: dict[str, Any] = {}
     if not own or not other:
         text = f"{metric}: {promise} cannot be told: {why or _missing(own, partner)}"
-        outcome, numbers = Outcome.INCONCLUSIVE, {}
+        outcome = Outcome.INCONCLUSIVE
+    elif min(*own, *other) <= 0:
+        text = f"{metric}: {promise} cannot be told: a round had {min(*own, *other):g}"
+        outcome = Outcome.INCONCLUSIVE
     else:
         interval = ratio_interval(own, other, 1 - 2 * alpha, paired=paired)
         decision = decide(interval, relation.factor, higher_is_better=known.higher_is_better)
