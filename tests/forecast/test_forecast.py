@@ -20,7 +20,6 @@ from hwval.cell import Dtype
 from hwval.forecast import Forecast
 from hwval.forecast import Forecaster
 from hwval.forecast import PlanVerdict
-from hwval.forecast import floor_problem
 from hwval.host import Device
 from tests.planning.configs import LLAMA_8B
 
@@ -348,37 +347,6 @@ def test_cells_that_differ_in_name_are_planned_once() -> None:
     )
 
     assert forecaster.forecast(one, CATALOGUE, image) is forecaster.forecast(two, CATALOGUE, image)
-
-
-def test_floor_above_the_ceiling_is_told_with_both_numbers() -> None:
-    """Physics allows 223 tokens/s of 3350 GB/s for one request."""
-    found = look(cell_of("sm_90-h100", LLAMA, max_model_len=8192))
-    problem = floor_problem(found, decode_tokens_per_s=250)
-
-    assert problem is not None
-    assert "250 tokens/s" in problem
-    assert "223.2 tokens/s" in problem
-    assert floor_problem(found, decode_tokens_per_s=200) is None
-    assert floor_problem(found, decode_tokens_per_s=250, batch=2) is None
-    assert "of 2 requests" in (floor_problem(found, decode_tokens_per_s=450, batch=2) or "")
-    assert "prefill floor" in (floor_problem(found, prefill_tokens_per_s=1e6) or "")
-
-
-def test_floor_of_many_requests_is_bounded_by_arithmetic() -> None:
-    """However many there are, operations take their time."""
-    found = look(cell_of("sm_90-h100", LLAMA, max_model_len=8192))
-
-    assert floor_problem(found, decode_tokens_per_s=60_000, batch=4096) is None
-    assert floor_problem(found, decode_tokens_per_s=80_000, batch=4096) is not None
-
-
-def test_floor_of_speculation_is_not_judged() -> None:
-    """A step may answer several tokens; and without a ceiling there is nothing to say."""
-    arguments: dict[str, Any] = {"speculative_config": json.dumps({"method": "ngram"})}
-    found = look(cell_of("sm_90-h100", LLAMA, max_model_len=8192, **arguments))
-
-    assert floor_problem(found, decode_tokens_per_s=400) is None
-    assert floor_problem(look(cell_of("cpu", LLAMA)), decode_tokens_per_s=1e9) is None
 
 
 JSON = st.recursive(

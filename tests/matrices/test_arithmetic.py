@@ -12,11 +12,11 @@ import pytest
 
 from hwval.catalogue import load_catalogue
 from hwval.forecast import Forecast
-from hwval.forecast import floor_problem
 from hwval.placement import PlacedCell
 from hwval.placement import select
 from hwval.resources import resource_path
 from tests.matrices.machines import MACHINES
+from tests.matrices.physics import floor_problem
 
 GB, GIB = 10**9, 2**30
 

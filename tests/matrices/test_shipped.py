@@ -16,7 +16,6 @@ from hwval.catalogue import Capability
 from hwval.catalogue import EngineKind
 from hwval.cli import app
 from hwval.forecast import PlanVerdict
-from hwval.forecast import floor_problem
 from hwval.ledger import load_ledgers
 from hwval.matrix import is_asked
 from hwval.matrix import load_matrices
@@ -28,6 +27,7 @@ from hwval.placement import select
 from hwval.resources import resource_path
 from hwval.threshold import Limit
 from tests.matrices.machines import MACHINES
+from tests.matrices.physics import floor_problem
 
 FOLDER = resource_path("matrices/smoke.yaml").parent
 SHIPPED = sorted(
