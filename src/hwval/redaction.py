@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
+from typing import AnyStr
 from typing import Final
 
 __all__ = ["REDACTED", "Redactor", "looks_secret", "secret_values"]
@@ -57,17 +59,19 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        # The longest first: one secret may begin with another.
-        values = {secret for secret in secrets if len(secret) >= _SHORTEST}
-        self._values = sorted(values, key=lambda value: (-len(value), value))
+        self._values = sorted({secret for secret in secrets if len(secret) >= _SHORTEST})
         self._encoded = [value.encode() for value in self._values]
         self._held = b""
+        # So many bytes at the beginning of what is held are of a secret that was told as one.
+        self._told_bytes = 0
 
     def text(self, text: str) -> str:
-        """Return ``text`` without the secrets."""
-        for value in self._values:
-            text = text.replace(value, REDACTED)
-        return text
+        """Return ``text`` without the secrets; those that overlap are one."""
+        parts, done = [], 0
+        for start, end in _merged(_places(text, self._values)):
+            parts += [text[done:start], REDACTED]
+            done = end
+        return "".join([*parts, text[done:]])
 
     def feed(self, data: bytes) -> bytes:
         """Return the next part of a stream without the secrets, also where parts cut one in two.
@@ -75,21 +79,30 @@ class Redactor:
         An end that could be the beginning of a secret is held back until more comes.
         """
         data = self._held + data
-        for value in self._encoded:
-            data = data.replace(value, REDACTED.encode())
-        keep = self._open_end_bytes(data)
-        self._held = data[len(data) - keep :]
-        return data[: len(data) - keep]
+        return self._tell(data, len(data) - self._open_end_bytes(data))
 
     def flush(self) -> bytes:
         """Return what was held back, at the end of a stream."""
-        held, self._held = self._held, b""
-        return held
+        return self._tell(self._held, len(self._held))
+
+    def _tell(self, data: bytes, end_bytes: int) -> bytes:
+        """Return the beginning of what is there without the secrets, and hold the rest back."""
+        parts, done, told_bytes = [], 0, 0
+        known = [(0, self._told_bytes)] if self._told_bytes else []
+        for start, end in _merged([*known, *_places(data, self._encoded)]):
+            is_told = start == 0 and self._told_bytes > 0
+            if start >= end_bytes and not is_told:
+                break
+            parts += [data[done:start], b"" if is_told else REDACTED.encode()]
+            done, told_bytes = min(end, end_bytes), max(0, end - end_bytes)
+        self._held, self._told_bytes = data[end_bytes:], told_bytes
+        return b"".join([*parts, data[done:end_bytes]])
 
     def _open_end_bytes(self, data: bytes) -> int:
         longest = max((len(value) for value in self._encoded), default=1) - 1
         for size in range(min(longest, len(data)), 0, -1):
-            if any(value.startswith(data[-size:]) for value in self._encoded):
+            end = data[-size:]
+            if any(value.startswith(end) and value != end for value in self._encoded):
                 return size
         return 0
 
@@ -113,3 +126,23 @@ class Redactor:
         if variable and variable[2] and looks_secret(variable[1]):
             return f"{variable[1]}={REDACTED}"
         return _URL_LOGIN.sub(rf"\1{REDACTED}@", self.text(text))
+
+
+def _places(data: AnyStr, values: Iterable[AnyStr]) -> Iterator[tuple[int, int]]:
+    """Yield where each of the values begins and ends, overlapping ones too."""
+    for value in values:
+        start = data.find(value)
+        while start >= 0:
+            yield start, start + len(value)
+            start = data.find(value, start + 1)
+
+
+def _merged(places: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return the places in order, those that overlap as one."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(places):
+        if merged and start < merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
