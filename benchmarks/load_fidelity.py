@@ -2,6 +2,7 @@
 
     python benchmarks/load_fidelity.py [--streams N ...] [--tokens N] [--rounds N] [--together]
                                        [--tool NAME=PROGRAM ...] [--tokenizer FOLDER]
+    python benchmarks/load_fidelity.py --rates R ... [--streams N ...] [--rounds N] [--together]
 
 The server is `reference/server.py` beside this file, alone on the first core; each generator runs
 on the second one (`--cores` names others), one after the other against the same paces. Compared
@@ -12,6 +13,11 @@ Truth is on the same clock as the generator: from a request fully read to its fi
 the kernel, between tokens, tokens per second from first request to last token. The server's own
 error (token handed over after it was due) is printed beside it. Aim: p99 TTFT within 5 % of truth
 at 256 streams on one core, 10 % at 512.
+
+With `--rates`, `hwval load` alone is given tokens faster and faster, by shorter times between
+tokens of the same number of streams; the last line tells the highest rate that one core sustains:
+p99 TTFT and ITL within 5 % of truth, no mark of a client-bound run. Past what the server's core can
+send, its tokens leave late; the truth is still when they left.
 """
 
 from __future__ import annotations
@@ -34,12 +40,18 @@ from typing import NamedTuple
 
 import httpx
 import numpy as np
+from numpy.typing import NDArray
 
 from hwval.clock import Stopwatch
 
 _HERE: Final = Path(__file__).resolve().parent
 _TIMEOUT_S: Final = 300.0
 _INPUT_TOKENS: Final = 64
+_SUSTAINED_ERROR: Final = 0.05
+_CLIENT_BOUND: Final = "client-bound"
+_STREAMS: Final = (64, 256, 512)
+_STREAMS_AT_RATES: Final = 512
+_RATE_WAVE_S: Final = 2.0
 
 
 class Figures(NamedTuple):
@@ -77,6 +89,17 @@ class Run(NamedTuple):
         """How far the reported p99 TTFT is from the true one, relative."""
         return self.reported.ttft_p99_ms / self.true.ttft_p99_ms - 1
 
+    @property
+    def itl_error(self) -> float:
+        """How far the reported p99 ITL is from the true one, relative."""
+        return self.reported.itl_p99_ms / self.true.itl_p99_ms - 1
+
+    @property
+    def is_sustained(self) -> bool:
+        """Whether the generator kept up: it says so itself, and its numbers are near the truth."""
+        is_near = max(abs(self.error), abs(self.itl_error)) <= _SUSTAINED_ERROR
+        return is_near and _CLIENT_BOUND not in self.remark
+
 
 class Tool(NamedTuple):
     """A load generator."""
@@ -105,8 +128,13 @@ def read_hwval(_: Scene, output: str) -> tuple[Figures, str]:
         data["output_tokens_per_s"],
     )
     client = data["clients"][0]
-    remark = f"cpu {client['cpu_share']:.0%}, lag p99 {client['loop_lag_p99_s'] * 1e3:.1f} ms"
-    return figures, remark + (", client-bound" if data["client_bound"] else "")
+    cpu_us = client["cpu_share"] * data["duration_s"] / data["output_tokens"] * 1e6
+    remarks = [
+        f"cpu {client['cpu_share']:.0%}, {cpu_us:.1f} us a token",
+        f"lag p99 {client['loop_lag_p99_s'] * 1e3:.1f} ms",
+        f"{client['peak_memory_bytes'] / 1e6:.0f} MB for {data['output_tokens']:,} tokens",
+    ]
+    return figures, ", ".join(remarks + [_CLIENT_BOUND] * data["client_bound"])
 
 
 def vllm_command(program: str, scene: Scene) -> list[str]:
@@ -218,7 +246,7 @@ def truth(url: str, requests: int) -> tuple[Figures, float]:
     record = httpx.get(f"{url}/record", timeout=60).json()[-requests:]
     ttfts = [(one["sent_ns"][0] - one["received_ns"]) / 1e6 for one in record]
     gaps = np.concatenate([np.diff(one["sent_ns"]) for one in record]) / 1e6
-    late = np.concatenate([np.subtract(one["sent_ns"], one["due_ns"]) for one in record]) / 1e6
+    late = np.concatenate([_late_ms(one) for one in record])
     begun_ns = min(one["received_ns"] for one in record)
     wall_s = (max(one["sent_ns"][-1] for one in record) - begun_ns) / 1e9
     tokens = sum(len(one["sent_ns"]) for one in record)
@@ -230,6 +258,13 @@ def truth(url: str, requests: int) -> tuple[Figures, float]:
         tokens / wall_s,
     )
     return figures, float(np.percentile(late, 99))
+
+
+def _late_ms(one: dict[str, Any]) -> NDArray[np.float64]:
+    """Return how much later than it was due each token of a request left."""
+    due_ns = one["first_due_ns"] + np.arange(len(one["sent_ns"])) * one["itl_ns"]
+    late: NDArray[np.float64] = (np.array(one["sent_ns"]) - due_ns) / 1e6
+    return late
 
 
 def measure(tool: Tool, program: str, scene: Scene, core: str) -> Run:
@@ -275,53 +310,91 @@ def show(name: str, streams: int, runs: list[Run]) -> None:
         f"{reported:9,.1f} /{true:9,.1f}"
         for reported, true in zip(best.reported, best.true, strict=True)
     ]
-    rounds = ", ".join(f"{run.error:+.1%} ({run.pacing_p99_ms:.2f} ms)" for run in runs)
+    each = "; ".join(
+        f"{run.error:+.1%}, {run.itl_error:+.1%} ({run.pacing_p99_ms:.2f} ms)" for run in runs
+    )
     print(
         f"{name:9}{streams:6} {' '.join(cells)} {best.error:+8.1%} {best.wall_s:6.1f} s"
         f"{'  ' if best.remark else ''}{best.remark}\n"
-        f"{'':15} rounds, p99 TTFT (server late p99): {rounds}",
+        f"{'':15} rounds, p99 TTFT, p99 ITL (server late p99): {each}",
         flush=True,
     )
 
 
-def main() -> None:
-    """Measure and print."""
+def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--streams", type=int, nargs="+", default=[64, 256, 512])
+    parser.add_argument("--streams", type=int, nargs="+")
     parser.add_argument("--tokens", type=int, default=100)
     parser.add_argument("--waves", type=int, default=2, help="requests for each stream")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--together", action="store_true", help="tokens leave in batches")
+    parser.add_argument("--rates", type=int, nargs="+", help="tokens per second, of all streams")
     parser.add_argument("--cores", nargs=2, default=["0", "1"], help="of server and generator")
     parser.add_argument("--tool", action="append", default=[], metavar="NAME=PROGRAM")
     parser.add_argument("--only", nargs="+", choices=TOOLS, default=list(TOOLS))
     parser.add_argument("--tokenizer", type=Path)
-    options = parser.parse_args()
+    return parser.parse_args()
+
+
+def compare(options: argparse.Namespace, folder: Path) -> None:
+    """Measure every generator at each number of streams."""
     named = dict(one.split("=", 1) for one in options.tool)
-    own = str(Path(sys.executable).with_name("hwval"))
-    found = {name: named.get(name) or shutil.which(name) for name in TOOLS} | {"hwval": own}
+    found = {name: named.get(name) or shutil.which(name) for name in TOOLS} | {"hwval": _own()}
     programs = {name: path for name, path in found.items() if path and name in options.only}
+    extra = ["--together"] if options.together else []
+    tokenizer = options.tokenizer or make_tokenizer(folder / "tokenizer")
+    with serve(options.cores[0], *extra) as url:
+        for streams in options.streams or _STREAMS:
+            scene = Scene(url, streams, streams * options.waves, options.tokens, tokenizer, folder)
+            for name, program in programs.items():
+                runs = list(rounds(name, program, scene, options))
+                if runs:
+                    show(name, streams, runs)
+
+
+def climb(options: argparse.Namespace, folder: Path) -> None:
+    """Measure `hwval load` at each token rate, and say which was the highest that it sustained."""
+    for streams in options.streams or (_STREAMS_AT_RATES,):
+        sustained = [0.0]
+        for rate in options.rates:
+            itl_s = streams / rate
+            tokens = max(2, round(_RATE_WAVE_S / itl_s))
+            extra = ["--itl", str(itl_s), *(["--together"] if options.together else [])]
+            with serve(options.cores[0], *extra) as url:
+                scene = Scene(url, streams, streams * options.waves, tokens, folder, folder)
+                runs = list(rounds("hwval", _own(), scene, options))
+            if runs:
+                show(f"{rate:,}", streams, runs)
+                sustained += [run.true.tokens_per_s for run in runs if run.is_sustained]
+        print(
+            f"{streams} streams, highest rate sustained on one core: {max(sustained):,.0f} tokens/s"
+        )
+
+
+def rounds(name: str, program: str, scene: Scene, options: argparse.Namespace) -> Iterator[Run]:
+    """Measure a generator again and again; what fails is told and left out."""
+    for number in range(options.rounds):
+        place = scene.folder / f"{name}-{scene.streams}-{number}"
+        place.mkdir(exist_ok=True)
+        try:
+            yield measure(TOOLS[name], program, scene._replace(folder=place), options.cores[1])
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+
+
+def _own() -> str:
+    return str(Path(sys.executable).with_name("hwval"))
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _parsed()
     print(f"{platform.machine()}, {os.cpu_count()} processors, Python {platform.python_version()}")
     print(f"tokens {'in batches' if options.together else 'each by itself'}; reported / true")
     heads = ("TTFT mean, ms", "TTFT p99, ms", "ITL mean, ms", "ITL p99, ms", "tokens/s")
     print(f"{'tool':9}{'streams':>6}{' '.join(f'{head:>20}' for head in heads)} p99 TTFT   wall")
-    extra = ["--together"] if options.together else []
-    with tempfile.TemporaryDirectory() as folder, serve(options.cores[0], *extra) as url:
-        tokenizer = options.tokenizer or make_tokenizer(Path(folder) / "tokenizer")
-        for streams in options.streams:
-            for name, program in programs.items():
-                runs = []
-                for number in range(options.rounds):
-                    place = Path(folder) / f"{name}-{streams}-{number}"
-                    place.mkdir()
-                    requests = streams * options.waves
-                    scene = Scene(url, streams, requests, options.tokens, tokenizer, place)
-                    try:
-                        runs.append(measure(TOOLS[name], program, scene, options.cores[1]))
-                    except (RuntimeError, subprocess.TimeoutExpired) as error:
-                        print(f"{name}: {error}", file=sys.stderr)
-                if runs:
-                    show(name, streams, runs)
+    with tempfile.TemporaryDirectory() as folder:
+        (climb if options.rates else compare)(options, Path(folder))
 
 
 if __name__ == "__main__":

@@ -3,9 +3,10 @@
     python benchmarks/reference/server.py [--ttft S] [--ttft-spread S] [--itl S] [--together]
 
 It never sleeps while a stream runs: one thread looks at its sockets and at the clock in turn, so
-that a token leaves within microseconds of its time. `GET /record` tells for each request when it
-had been read, when each token was due and when it was handed to the kernel, on CLOCK_MONOTONIC;
-the difference of the last two is this server's own error. `POST /reset` forgets all that.
+that a token leaves within microseconds of its time, as long as its core can send as many. `GET
+/record` tells for each request when it had been read, when its first token was due, and when each
+was handed to the kernel, on CLOCK_MONOTONIC; what a token left later than it was due is this
+server's own error. `POST /reset` forgets all that.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import select
 import socket
 from array import array
 from collections import deque
+from functools import cache
 from time import monotonic_ns
 from typing import Any
 from typing import Final
@@ -28,48 +30,33 @@ from typing import Final
 MODEL: Final = "reference"
 _LENGTH: Final = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _PIECE: Final = " the"
+_HEAD: Final = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
+    b"transfer-encoding: chunked\r\n\r\n"
+)
+# A token takes some 8 us to send, and so an arrival is seen within 70 us.
+_TOKENS_PER_LOOK: Final = 8
 
 
 class Stream:
-    """One answer: when its tokens are due and when they left."""
+    """One answer: what is said, when its tokens are due and when they left."""
 
-    def __init__(self, received_ns: int, body: dict[str, Any], *, chat: bool) -> None:
+    __slots__ = ("begin", "due_ns", "end", "first_due_ns", "left", "middle", "received_ns",
+                 "send", "sent_ns")  # fmt: skip
+
+    def __init__(self, client: socket.socket, received_ns: int, first_due_ns: int) -> None:
+        self.send = client.sendall
         self.received_ns = received_ns
-        self.tokens = int(body.get("max_tokens") or body.get("max_completion_tokens") or 16)
-        self.prompt_tokens = len(str(body.get("prompt") or body.get("messages")).split())
-        self.has_usage = bool((body.get("stream_options") or {}).get("include_usage"))
-        self.chat = chat
-        self.due_ns = array("q")
+        self.first_due_ns = self.due_ns = first_due_ns
         self.sent_ns = array("q")
 
-    def event(self, *, text: str, finish: str | None = None, role: str | None = None) -> bytes:
-        """Return a token's event, as vLLM writes it."""
-        choice: dict[str, Any] = {"index": 0}
-        if self.chat:
-            choice["delta"] = ({"role": role} if role else {}) | {"content": text}
-        else:
-            choice["text"] = text
-        choice |= {"logprobs": None, "finish_reason": finish, "stop_reason": None}
-        return self._chunk({"choices": [choice | {"token_ids": None}]})
-
-    def end(self) -> bytes:
-        """Return what follows the last token."""
-        usage = {
-            "prompt_tokens": self.prompt_tokens,
-            "total_tokens": self.prompt_tokens + self.tokens,
-            "completion_tokens": self.tokens,
-        }
-        tail = self._chunk({"choices": [], "usage": usage}) if self.has_usage else b""
-        return tail + _framed(b"[DONE]") + b"0\r\n\r\n"
-
-    def _chunk(self, more: dict[str, Any]) -> bytes:
-        head = {
-            "id": "cmpl-0123456789abcdef0123456789abcdef",
-            "object": "chat.completion.chunk" if self.chat else "text_completion",
-            "created": 1_700_000_000,
-            "model": MODEL,
-        }
-        return _framed(json.dumps(head | more, separators=(",", ":")).encode())
+    def take(self, body: dict[str, Any], *, chat: bool) -> None:
+        """Write all of the answer before its first token is due."""
+        self.left = int(body.get("max_tokens") or body.get("max_completion_tokens") or 16)
+        prompt_tokens = len(str(body.get("prompt") or body.get("messages")).split())
+        has_usage = bool((body.get("stream_options") or {}).get("include_usage"))
+        self.begin, self.middle = _begin(chat=chat), _token(chat=chat)
+        self.end = _end(self.left, prompt_tokens if has_usage else None, chat=chat)
 
 
 class Server:
@@ -91,11 +78,12 @@ class Server:
         self._together = together
         self._random = random.Random(0)
         self._streams: list[Stream] = []
-        self._due: list[tuple[int, int, Stream, socket.socket]] = []
+        self._starting: list[tuple[int, int, Stream]] = []
+        # All have the same time between tokens: who went first is first again, and none is sorted.
+        self._flowing: deque[Stream] = deque()
         self._order = itertools.count()
         self._buffers: dict[int, tuple[socket.socket, bytearray]] = {}
         self._inbox: deque[tuple[int, bytes, int]] = deque()
-        self._middle: dict[bool, bytes] = {}
         self._epoll = select.epoll()
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
         self._listener.setblocking(False)
@@ -107,13 +95,15 @@ class Server:
         while True:
             # Arrivals come first, since their times are half of the truth; tokens that are due
             # come second, and what a request asks for has time until its first token.
-            for number, _ in self._epoll.poll(0 if self._due or self._inbox else None):
+            is_idle = not (self._flowing or self._starting or self._inbox)
+            for number, _ in self._epoll.poll(None if is_idle else 0):
                 if number == self._listener.fileno():
                     self._accept()
                 else:
                     self._receive(number)
-            if self._due and self._due[0][0] <= monotonic_ns():
-                self._emit(*heapq.heappop(self._due))
+            self._send_due()
+            if self._starting and self._starting[0][0] <= monotonic_ns():
+                self._start(heapq.heappop(self._starting)[2])
             elif self._inbox:
                 self._read(*self._inbox.popleft())
 
@@ -159,11 +149,12 @@ class Server:
 
     def _answer(self, client: socket.socket, path: bytes, body: bytes, received_ns: int) -> None:
         if path.endswith(b"/completions"):
-            stream = Stream(received_ns, json.loads(body), chat=b"chat" in path)
             spread = self._random.uniform(-0.5, 0.5) * self._spread_ns
-            first_ns = received_ns + self._ttft_ns + int(spread)
+            due_ns = self._step(received_ns + self._ttft_ns + int(spread))
+            stream = Stream(client, received_ns, due_ns)
+            stream.take(json.loads(body), chat=b"chat" in path)
             self._streams.append(stream)
-            heapq.heappush(self._due, (self._step(first_ns), next(self._order), stream, client))
+            heapq.heappush(self._starting, (due_ns, next(self._order), stream))
         elif path == b"/record":
             self._send_json(client, self._record())
         elif path == b"/reset":
@@ -178,30 +169,31 @@ class Server:
     def _step(self, due_ns: int) -> int:
         return due_ns // self._itl_ns * self._itl_ns + self._itl_ns if self._together else due_ns
 
-    def _emit(self, due_ns: int, _: int, stream: Stream, client: socket.socket) -> None:
-        number = len(stream.sent_ns) + 1
-        if number == 1:
-            head = (
-                b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
-                b"transfer-encoding: chunked\r\n\r\n"
-            )
-            role = stream.event(text="", role="assistant") if stream.chat else b""
-            data = head + role + stream.event(text=_PIECE)
-        elif number == stream.tokens:
-            data = stream.event(text=_PIECE, finish="length")
-        else:
-            if stream.chat not in self._middle:
-                self._middle[stream.chat] = stream.event(text=_PIECE)
-            data = self._middle[stream.chat]
-        stream.due_ns.append(due_ns)
-        stream.sent_ns.append(monotonic_ns())
+    def _start(self, stream: Stream) -> None:
+        """Send a stream's first token."""
+        self._send(stream, monotonic_ns(), before=stream.begin)
+
+    def _send_due(self) -> None:
+        """Send tokens that are due, a few at most."""
+        flowing = self._flowing
+        for _ in range(min(_TOKENS_PER_LOOK, len(flowing))):
+            stream = flowing[0]
+            now_ns = monotonic_ns()
+            if stream.due_ns > now_ns:
+                return
+            flowing.popleft()
+            self._send(stream, now_ns)
+
+    def _send(self, stream: Stream, now_ns: int, before: bytes = b"") -> None:
+        stream.sent_ns.append(now_ns)
+        stream.due_ns += self._itl_ns
+        stream.left -= 1
         try:
-            client.sendall(data)
-            if number < stream.tokens:
-                next_ns = due_ns + self._itl_ns
-                heapq.heappush(self._due, (next_ns, next(self._order), stream, client))
+            if stream.left:
+                stream.send(before + stream.middle)
+                self._flowing.append(stream)
             else:
-                client.sendall(stream.end())
+                stream.send(before + stream.end)
         except OSError:
             return  # gone: its stream ends here
 
@@ -209,7 +201,8 @@ class Server:
         return [
             {
                 "received_ns": stream.received_ns,
-                "due_ns": list(stream.due_ns),
+                "first_due_ns": stream.first_due_ns,
+                "itl_ns": self._itl_ns,
                 "sent_ns": list(stream.sent_ns),
             }
             for stream in self._streams
@@ -219,6 +212,50 @@ class Server:
         body = json.dumps(value).encode()
         head = f"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {len(body)}"
         client.sendall(head.encode() + b"\r\n\r\n" + body)
+
+
+@cache
+def _begin(*, chat: bool) -> bytes:
+    """Return what stands before the first token's event."""
+    return _HEAD + (_token(chat=chat, role="assistant", text="") if chat else b"")
+
+
+@cache
+def _token(
+    *, chat: bool, text: str = _PIECE, finish: str | None = None, role: str | None = None
+) -> bytes:
+    """Return a token's event, as vLLM writes it."""
+    choice: dict[str, Any] = {"index": 0}
+    if chat:
+        choice["delta"] = ({"role": role} if role else {}) | {"content": text}
+    else:
+        choice["text"] = text
+    choice |= {"logprobs": None, "finish_reason": finish, "stop_reason": None}
+    return _chunk({"choices": [choice | {"token_ids": None}]}, chat=chat)
+
+
+@cache
+def _end(tokens: int, prompt_tokens: int | None, *, chat: bool) -> bytes:
+    """Return the last token's event and what follows it, usage where the prompt is counted."""
+    last = _token(chat=chat, finish="length")
+    if prompt_tokens is not None:
+        usage = {
+            "prompt_tokens": prompt_tokens,
+            "total_tokens": prompt_tokens + tokens,
+            "completion_tokens": tokens,
+        }
+        last += _chunk({"choices": [], "usage": usage}, chat=chat)
+    return last + _framed(b"[DONE]") + b"0\r\n\r\n"
+
+
+def _chunk(more: dict[str, Any], *, chat: bool) -> bytes:
+    head = {
+        "id": "cmpl-0123456789abcdef0123456789abcdef",
+        "object": "chat.completion.chunk" if chat else "text_completion",
+        "created": 1_700_000_000,
+        "model": MODEL,
+    }
+    return _framed(json.dumps(head | more, separators=(",", ":")).encode())
 
 
 def _framed(data: bytes) -> bytes:

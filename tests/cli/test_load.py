@@ -27,8 +27,16 @@ from hwval.load.run import LoadRun
 from hwval.load.summary import Distribution
 from tests.cli.calling import Call
 from tests.fakes.process import FakeEngineProcess
+from tests.load.scripted import EVENTS_HEAD
+from tests.load.scripted import LAST_CHUNK
 from tests.load.scripted import Script
+from tests.load.scripted import chunk
+from tests.load.scripted import event
 from tests.load.scripted import serve
+from tests.load.scripted import stream
+from tests.load.scripted import token
+from tests.load.scripted import usage
+from tests.load.scripted import whole
 
 QUIET = Health(wall_s=10, cpu_s=1, starved_s=0.1, lags_ns=array("q"))
 FAST = ("--requests", "6", "--output-tokens", "4", "--input-tokens", "5", "--warmup", "1")
@@ -148,6 +156,41 @@ def test_secrets_and_control_characters_are_not_shown(
         assert "bad key [secret]" in out
         assert "s3cret-key" not in out
         assert "\x1b" not in out
+
+
+def test_hostile_server_is_counted_by_kind(hwval: Call) -> None:
+    """Each answer by what was wrong with it; those that are whole are measured."""
+    models = json.dumps({"data": [{"id": "m"}]}).encode()
+    gzipped = b"\r\ncontent-encoding: gzip\r\n\r\n"
+    many = chunk(event(token("x" * 1000))) * 80_000
+    answers = [
+        b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(models) + models,
+        whole(4),
+        b"HTTP/1.1 429 Slow\r\ncontent-length: 4\r\n\r\nslow",
+        b"HTTP/1.1 307 There\r\nlocation: http://127.0.0.1:1/\r\ncontent-length: 0\r\n\r\n",
+        stream(token(), {"error": {"message": "\ud800 half"}}),
+        stream(token(), b'{"choices": [{"text": "\xff"}]}'),
+        stream(*[token()] * 3, token(finish="length"), usage(-4)),
+        whole(4).replace(b"\r\n\r\n", gzipped, 1),
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 3\r\n\r\n<b>",
+        EVENTS_HEAD + many,
+        EVENTS_HEAD + chunk(event(token())),
+        whole(4).replace(LAST_CHUNK, b"0\r\nx-trailer: 1\r\n\r\n"),
+    ]
+    with serve(Script(answers)) as url:
+        code, out, err = hwval(
+            *("load", url, "--json", "--requests", "11", "--concurrency", "1", "--warmup", "0"),
+            *("--output-tokens", "4", "--input-tokens", "5", "--stall", "1s"),
+        )
+    data = json.loads(out)
+
+    assert (code, err) == (1, "")
+    assert data["failures"] == {
+        "status 429": 1, "status 307": 1, "error in the stream": 1, "malformed answer": 1,
+        "wrong token count": 1, "not streamed": 2, "answer too long": 1, "stalled": 1,
+    }  # fmt: skip
+    assert (data["requests"] - data["failed"], data["output_tokens"]) == (2, 8)
+    assert data["clients"][0]["peak_memory_bytes"] < 400e6
 
 
 @pytest.mark.parametrize(

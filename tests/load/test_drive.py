@@ -127,6 +127,17 @@ def test_bad_answers_are_counted_by_kind(answer: bytes, kind: str) -> None:
     assert kinds(samples) == {kind: 4}
 
 
+def test_end_of_an_old_server_is_its_last_word() -> None:
+    """HTTP/1.0 knows neither chunks nor the need of a length."""
+    events = b"".join(map(event, [token(), token(finish="length"), usage(2), b"[DONE]"]))
+    answer = b"HTTP/1.0 200 OK\r\ncontent-type: text/event-stream\r\n\r\n" + events
+    with serve(Script([answer], closes=True)) as url:
+        samples, _ = drive(url, 4)
+
+    assert kinds(samples) == {}
+    assert all(one.output_tokens == 2 for one in samples)
+
+
 def test_errors_do_not_end_the_connection() -> None:
     """An error with a length leaves it usable."""
     busy = b"HTTP/1.1 429 Busy\r\ncontent-length: 4\r\n\r\nbusy"
@@ -221,6 +232,16 @@ class TestLimits:
             samples, _ = drive(url, 2, limits=Limits(request_s=20, memory_bytes=1_000_000))
 
         assert kinds(samples) == {"cut by the memory limit": 2}
+
+    def test_one_endless_answer_is_given_up_alone(self) -> None:
+        """Its bytes are forgotten, and the others go on."""
+        script = Script([EVENTS_HEAD + chunk(event(token())) * 20_000, whole()])
+        limits = Limits(request_s=20, answer_bytes=1_000_000, memory_bytes=5_000_000)
+        with serve(script) as url:
+            samples, _ = drive(url, 5, limits=limits)
+
+        assert kinds(samples) == {"answer too long": 1}
+        assert not next(one for one in samples if one.failure).token_ns
 
 
 class TestOpenLoop:

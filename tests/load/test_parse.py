@@ -76,9 +76,11 @@ class TestHead:
             b"HTTP/1.1 2000 OK\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
             b"HTTP/1.1 200 OK\r\ncontent-length: -1\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: " + b"9" * 5000 + b"\r\n\r\n",
             b"HTTP/1.1 200 OK\r\nx: " + b"y" * 70_000,
+            b"HTTP/1.1 100 Continue\r\n\r\n" * 3_000,
         ],
-        ids=["ssh", "tls", "http/2", "status", "header", "length", "endless"],
+        ids=["ssh", "tls", "http/2", "status", "header", "length", "long", "endless", "interim"],
     )
     def test_other_protocols_are_refused(self, raw: bytes) -> None:
         """At once, since their end may never come."""

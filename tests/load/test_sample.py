@@ -137,6 +137,18 @@ TEXTLESS = [token(""), token("", "length"), usage(2)]
         (stream(token(finish="length"), usage(0)), FailureKind.WRONG_COUNT, "0 tokens"),
         (stream(token(finish="length"), usage(2)), FailureKind.WRONG_COUNT, "2 tokens, asked"),
         (stream(token(), token(finish="stop"), usage(1)), FailureKind.WRONG_COUNT, "2 events"),
+        (stream(*[token()] * 4, usage(3)), FailureKind.WRONG_COUNT, "more than 3 events"),
+        (stream(token(), usage(3, -5)), FailureKind.WRONG_COUNT, "says -5 tokens of the prompt"),
+        (stream(token(), usage(3, 10**4000)), FailureKind.WRONG_COUNT, "000... tokens of the"),
+        (stream(token(), usage(10**4000)), FailureKind.WRONG_COUNT, "000... tokens, asked for 3"),
+        (stream({"choices": [{"text": {"a": 1}}]}), FailureKind.MALFORMED, "dict in place of"),
+        (stream(token(), b'{"choices": ["\xff"]}'), FailureKind.MALFORMED, "\ufffd"),
+        (stream({"error": {"message": "\ud800 half"}}), FailureKind.ERROR_EVENT, "? half"),
+        (
+            EVENTS_HEAD.replace(b"\r\n\r\n", b"\r\ncontent-encoding: gzip\r\n\r\n") + LAST_CHUNK,
+            FailureKind.NOT_STREAMED,
+            "content encoding 'gzip'",
+        ),
     ],
 )
 def test_answer_that_does_not_count_says_why(raw: bytes, kind: FailureKind, detail: str) -> None:
@@ -146,6 +158,18 @@ def test_answer_that_does_not_count_says_why(raw: bytes, kind: FailureKind, deta
     assert failure is not None
     assert failure.kind is kind
     assert detail in failure.detail
+    assert len(failure.detail) < 300
+
+
+def test_broken_framing_is_the_reason_for_the_wait() -> None:
+    """Its end could not be found; what the run itself cut off stays cut off."""
+    broken = EVENTS_HEAD + b"xyz\r\n"
+    stalled = read(broken, failure=Failure(FailureKind.STALLED, "nothing came")).failure
+    cut = Failure(FailureKind.DEADLINE, "the run had 1 s")
+
+    assert stalled is not None
+    assert stalled.kind is FailureKind.MALFORMED
+    assert read(broken, failure=cut).failure == cut
 
 
 def test_short_answer_is_fine_where_its_end_was_free() -> None:
@@ -187,8 +211,10 @@ def test_answer_that_is_no_stream_is_refused() -> None:
     assert failure.kind is FailureKind.NOT_STREAMED
 
 
+ANY_CHARACTER = st.characters(exclude_categories=())
+"""Halves of pairs too, which JSON can say and UTF-8 cannot."""
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=3),
+    st.none() | st.booleans() | st.integers() | st.text(ANY_CHARACTER, max_size=3),
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(

@@ -11,6 +11,9 @@ from hwval.load import wire
 from hwval.load.failure import FailureKind
 from hwval.load.wire import Connection
 from hwval.load.wire import Exchange
+from tests.load.scripted import EVENTS_HEAD
+from tests.load.scripted import LAST_CHUNK
+from tests.load.scripted import chunk
 from tests.load.scripted import whole
 
 
@@ -68,6 +71,31 @@ def test_each_read_has_its_time(wired: Wired) -> None:
     assert exchange.parts == [raw[:90], raw[90:]]
     assert wired.ended == [exchange]
     assert wired.connection.is_usable
+
+
+@pytest.mark.parametrize(
+    "end", [b"0\r\nx-checksum: 1\r\n\r\n", b"000;why\r\n\r\n", b"0\r\na: 1\r\nb: 2\r\n\r\n"]
+)
+@pytest.mark.parametrize("size", [1000, 5])
+def test_end_may_carry_fields(wired: Wired, end: bytes, size: int) -> None:
+    """Trailers and extensions of the last chunk, cut anywhere."""
+    raw = whole().removesuffix(LAST_CHUNK) + end
+    wired.connection.send(Exchange(0), b"question")
+    for start in range(0, len(raw), size):
+        assert wired.ended == []
+        wired.connection.data_received(raw[start : start + size])
+
+    assert len(wired.ended) == 1
+
+
+def test_event_that_ends_as_an_answer_does_is_none(wired: Wired) -> None:
+    """Some servers end lines with CR LF."""
+    wired.connection.send(Exchange(0), b"question")
+    wired.connection.data_received(EVENTS_HEAD)
+    for said in (b'data: {"a": 1}\r\n\r\n', b"data: 0\r\n\r\n"):
+        wired.connection.data_received(chunk(said))
+
+    assert wired.ended == []
 
 
 def test_unasked_words_close_the_connection(wired: Wired) -> None:

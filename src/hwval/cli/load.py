@@ -3,15 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Callable
-from collections.abc import Iterator
-from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import replace
 from enum import StrEnum
-from math import inf
 from pathlib import Path
 from random import SystemRandom
 from typing import TYPE_CHECKING
@@ -23,33 +16,32 @@ import typer
 
 from hwval.cli.common import AsJson
 from hwval.cli.common import console
-from hwval.errors import ResponseError
-from hwval.errors import UsageError
+from hwval.cli.loadoptions import AUTO
+from hwval.cli.loadoptions import DEFAULT_LENGTH
+from hwval.cli.loadoptions import MOST_REQUESTS
+from hwval.cli.loadoptions import check_options
+from hwval.cli.loadoptions import read_body
+from hwval.cli.loadoptions import read_burstiness
+from hwval.cli.loadoptions import read_goals
+from hwval.cli.loadoptions import read_lengths
+from hwval.cli.loadoptions import read_limits
+from hwval.cli.loadoptions import read_processes
+from hwval.cli.loadoptions import read_rate
+from hwval.cli.loadoptions import served_model
+from hwval.cli.loadoptions import server_of
+from hwval.cli.loadprogress import load_progress
 
 if TYPE_CHECKING:
     from hwval.engine.base import Endpoint
-    from hwval.load import Goals
-    from hwval.load import Limits
     from hwval.load import LoadPlan
     from hwval.load import LoadRun
-    from hwval.load import Progress
     from hwval.load import Summary
-    from hwval.load.lengths import Lengths
-    from hwval.load.schedule import Rate
 
 __all__ = ["load"]
 
-_AUTO: Final = "auto"
 _CONCURRENCY: Final = 8
 _FEWEST_REQUESTS: Final = 32
 _REQUESTS_PER_STREAM: Final = 4
-_LENGTH: Final = "128"
-_GOAL_SHARE: Final = 0.99
-_MOST_REQUESTS: Final = 1_000_000
-"""Each is written before the clock starts, and its recording is kept until the end."""
-_MOST_TOKENS: Final = 10_000_000
-"""No model reads or writes more at once."""
-_PROCESSES_PER_CORE: Final = 4
 _SEED_BITS: Final = 32
 _INTERRUPTED: Final = 130
 """As shells have it: 128 and the number of SIGINT."""
@@ -134,7 +126,7 @@ def load(
         int | None,
         typer.Option(
             "--requests", metavar="N", rich_help_panel=_SENT,
-            help=f"How many. Default: 4 for each stream, 32 at least. Most: {_MOST_REQUESTS:,}.",
+            help=f"How many. Default: 4 for each stream, 32 at least. Most: {MOST_REQUESTS:,}.",
         ),
     ] = None,
     input_tokens: Annotated[
@@ -234,7 +226,7 @@ def load(
             "--processes", metavar="N", show_default=False, rich_help_panel=_MADE,
             help="Processes of the generator. Default: auto, as the load needs.",
         ),
-    ] = _AUTO,
+    ] = AUTO,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -250,52 +242,40 @@ def load(
     from hwval.load.schedule import read_trace
     from hwval.load.workload import Workload
 
-    _check_together(
+    check_options(
         {
+            "--concurrency": concurrency,
             "--requests": requests,
+            "--warmup": warmup,
             "--input-tokens": input_tokens,
             "--output-tokens": output_tokens,
+            "--trace": trace,
+            "--rate": rate,
             "--burstiness": burstiness,
             "--ramp": ramp,
             "--ramp-from": ramp_from,
-            "--prefixes": prefixes,
-            "--slo-share": slo_share,
-        },
-        {
-            "--trace": trace,
-            "--rate": rate,
-            "--ramp": ramp,
             "--shared-prefix-tokens": shared_prefix_tokens or None,
+            "--prefixes": prefixes,
             "--slo": slo or None,
-        },
+            "--slo-share": slo_share,
+        }
     )
-    for name, number, least, most in (
-        ("--concurrency", concurrency, 1, _MOST_REQUESTS),
-        ("--requests", requests, 1, _MOST_REQUESTS),
-        ("--warmup", warmup, 0, _MOST_REQUESTS),
-        ("--prefixes", prefixes, 1, _MOST_REQUESTS),
-        ("--shared-prefix-tokens", shared_prefix_tokens, 0, _MOST_TOKENS),
-        ("--slo-share", slo_share, 0, 1),
-    ):
-        if number is not None and not least <= number <= most:
-            raise UsageError(f"{name} {number:,}: expected {least} to {most:,}")
-    goals = _goals(slo or [], _GOAL_SHARE if slo_share is None else slo_share)
+    goals = read_goals(slo or [], slo_share)
     recorded = read_trace(trace) if trace else None
-    arrivals = _rate(rate, ramp_from or 0.0, ramp)
+    arrivals = read_rate(rate, ramp_from or 0.0, ramp)
     is_open = recorded is not None or arrivals is not None
     streams = concurrency if is_open else concurrency or _CONCURRENCY
     peak_per_s = rate if recorded is None else len(recorded) / max(1.0, recorded[-1].at_s)
-    many = _processes(processes, streams, peak_per_s)
-    limits = _limits(timeout, stall, deadline)
+    many = read_processes(processes, streams, peak_per_s)
+    limits = read_limits(timeout, stall, deadline)
     seed = SystemRandom().getrandbits(_SEED_BITS) if seed is None else seed
-    extra = _body(body)
+    extra = read_body(body)
     workload = Workload(
-        requests=requests
-        or min(_MOST_REQUESTS, max(_FEWEST_REQUESTS, _REQUESTS_PER_STREAM * (streams or 0))),
-        input_tokens=_lengths("--input-tokens", input_tokens),
-        output_tokens=_lengths("--output-tokens", output_tokens),
+        requests=requests or _requests_for(streams),
+        input_tokens=read_lengths("--input-tokens", input_tokens),
+        output_tokens=read_lengths("--output-tokens", output_tokens),
         rate=arrivals,
-        burstiness=_burstiness(burstiness),
+        burstiness=read_burstiness(burstiness),
         trace=recorded,
         prefix_tokens=shared_prefix_tokens,
         prefixes=prefixes or 1,
@@ -304,10 +284,10 @@ def load(
         tokenizer=tokenizer,
         seed=seed,
     )
-    server = _server(url, api_key_env)
+    server = server_of(url, api_key_env)
     target = Target(
         base_url=server.base_url,
-        model=_model(server, model),
+        model=served_model(server, model),
         kind=endpoint.value,
         ignore_eos=ignore_eos,
         extra=extra,
@@ -323,8 +303,8 @@ def load(
         "loop": "open" if is_open else "closed",
         "concurrency": streams,
         "rate_per_s": rate,
-        "input_tokens": None if recorded else input_tokens or _LENGTH,
-        "output_tokens": None if recorded else output_tokens or _LENGTH,
+        "input_tokens": None if recorded else input_tokens or DEFAULT_LENGTH,
+        "output_tokens": None if recorded else output_tokens or DEFAULT_LENGTH,
         "warmups": warmup,
         "processes": len(summary.clients),
         "seed": seed,
@@ -343,7 +323,7 @@ def _run(plan: LoadPlan) -> tuple[LoadRun, bool]:
     from hwval.load import run_load
 
     try:
-        with _progress() as tell:
+        with load_progress() as tell:
             return run_load(plan, tell), False
     except LoadInterrupted as interrupt:
         return interrupt.run, True
@@ -352,31 +332,9 @@ def _run(plan: LoadPlan) -> tuple[LoadRun, bool]:
         raise typer.Exit(_INTERRUPTED) from None
 
 
-_NEEDED: Final = {
-    "--burstiness": "--rate",
-    "--ramp": "--rate",
-    "--ramp-from": "--ramp",
-    "--prefixes": "--shared-prefix-tokens",
-    "--slo-share": "--slo",
-}
-_OF_A_TRACE: Final = ("--requests", "--input-tokens", "--output-tokens")
-
-
-def _check_together(given: Mapping[str, object], partners: Mapping[str, object]) -> None:
-    """Refuse what would do nothing: an option without the one that it changes, or beside a trace.
-
-    Raises:
-        UsageError: With both names.
-    """
-    if partners["--trace"] is not None:
-        if partners["--rate"] is not None:
-            raise UsageError("--rate and --trace: a trace has its own times; name one of them")
-        for name in _OF_A_TRACE:
-            if given[name] is not None:
-                raise UsageError(f"{name} and --trace: a trace has its own; leave out {name}")
-    for name, partner in _NEEDED.items():
-        if given[name] is not None and partners[partner] is None:
-            raise UsageError(f"{name}: does nothing without {partner}; expected {partner} too")
+def _requests_for(streams: int | None) -> int:
+    """Return how many requests are sent where nobody says: a few for each stream."""
+    return min(MOST_REQUESTS, max(_FEWEST_REQUESTS, _REQUESTS_PER_STREAM * (streams or 0)))
 
 
 def _print(summary: Summary, settings: dict[str, Any], server: Endpoint, *, as_json: bool) -> None:
@@ -395,160 +353,3 @@ def _print(summary: Summary, settings: dict[str, Any], server: Endpoint, *, as_j
         from hwval.cli.loadtable import print_load
 
         print_load(console(), summary, settings)
-
-
-def _processes(text: str, streams: int | None, rate_per_s: float | None) -> int:
-    from hwval.load import processes_for
-
-    if text == _AUTO:
-        return processes_for(streams, rate_per_s)
-    most = _PROCESSES_PER_CORE * len(os.sched_getaffinity(0))
-    if not text.isdecimal() or not 1 <= int(text[:9]) <= most:
-        raise UsageError(f"--processes {text!r}: expected 1 to {most} on this machine, or {_AUTO}")
-    return int(text)
-
-
-def _lengths(option: str, text: str | None) -> Lengths:
-    from hwval.load.lengths import parse_lengths
-
-    try:
-        found = parse_lengths(text or _LENGTH)
-    except UsageError as error:
-        raise UsageError(f"{option}: {error}") from error
-    # The tail of a normal distribution is cut; what a person wrote is its middle.
-    longest = found.high_tokens if found.spread_tokens is None else (found.high_tokens + 1) // 2
-    if max(longest, found.spread_tokens or 0) > _MOST_TOKENS:
-        raise UsageError(f"{option} {text!r}: expected {_MOST_TOKENS:,} tokens at most")
-    return found
-
-
-def _burstiness(value: float | None) -> float:
-    if value is not None and not value > 0:
-        raise UsageError(f"--burstiness {value:g}: expected a number above 0")
-    return 1.0 if value is None else value
-
-
-def _limits(timeout: str, stall: str, deadline: str | None) -> Limits:
-    from hwval.load import Limits
-
-    return Limits(
-        request_s=_seconds("--timeout", timeout),
-        stall_s=_seconds("--stall", stall),
-        run_s=_seconds("--deadline", deadline) if deadline else None,
-    )
-
-
-def _server(url: str, api_key_variable: str | None) -> Endpoint:
-    from hwval.engine.external import ExternalEngine
-
-    server = ExternalEngine(url, api_key_variable=api_key_variable).endpoint()
-    if api_key_variable and not server.api_key:
-        raise UsageError(f"--api-key-env {api_key_variable}: no such variable, or it is empty")
-    return server
-
-
-def _model(server: Endpoint, wanted: str | None) -> str:
-    from hwval.client import list_models
-
-    try:
-        offered = [model.id for model in list_models(server)]
-    except ResponseError as error:
-        if not any(f"status {status}" in str(error) for status in (401, 403)):
-            raise
-        hint = "is the key right?" if server.api_key else "does it want one?"
-        raise ResponseError(f"{error}; --api-key-env names the key's variable: {hint}") from error
-    if wanted is None and len(offered) == 1:
-        return offered[0]
-    if wanted not in offered:
-        asked = "no --model" if wanted is None else f"--model {wanted!r}"
-        listed = ", ".join(map(repr, offered)) or "none"
-        raise UsageError(f"{asked} for {server.base_url}: it serves {listed}; name one of these")
-    return wanted
-
-
-def _rate(rate: float | None, start: float, ramp: str | None) -> Rate | None:
-    from hwval.load.schedule import Rate
-
-    if rate is None:
-        return None
-    for name, value, is_right in (
-        ("--rate", rate, 0 < rate < inf),
-        ("--ramp-from", start, 0 <= start < inf),
-    ):
-        if not is_right:
-            least = "a finite number above 0" if name == "--rate" else "a finite number from 0 on"
-            raise UsageError(f"{name} {value:g}: expected {least}, requests per second")
-    return Rate(rate, rate) if ramp is None else Rate(start, rate, _seconds("--ramp", ramp))
-
-
-def _goals(texts: list[str], share: float) -> Goals:
-    from hwval.load import Goals
-
-    limits: dict[str, float] = {}
-    for text in texts:
-        name, _, value = text.partition("=")
-        if name not in {"ttft", "tpot", "e2el"}:
-            raise UsageError(f"--slo {text!r}: expected ttft, tpot or e2el, as in ttft=500ms")
-        limits[f"{name}_s"] = _seconds(f"--slo {text!r}", value)
-    return Goals(share=share, **limits)
-
-
-def _seconds(option: str, text: str) -> float:
-    from hwval.units import parse_duration_s
-
-    try:
-        found = parse_duration_s(text)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from error
-    if not 0 < found < inf:
-        raise UsageError(f"{option}: {text!r} is no time above 0")
-    return found
-
-
-def _body(text: str | None) -> dict[str, Any]:
-    if text is None:
-        return {}
-    try:
-        data = json.loads(text)
-    except ValueError as error:
-        raise UsageError(f"--body: no JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise UsageError(f"--body {text!r}: expected a JSON object")
-    return data
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[Progress], None] | None]:
-    """Show progress on a terminal; nothing elsewhere, since the answer is soon there."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn
-    from rich.progress import MofNCompleteColumn
-    from rich.progress import Progress as Bars
-    from rich.progress import TextColumn
-    from rich.progress import TimeElapsedColumn
-    from rich.progress import TimeRemainingColumn
-
-    bars = Bars(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[failed]} failed"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        refresh_per_second=4,
-    )
-    with bars:
-        task = bars.add_task("connecting", total=None, failed=0)
-
-        def tell(news: Progress) -> None:
-            if bars.tasks[0].description != news.stage:
-                bars.reset(task, description=news.stage, total=news.total, failed=0)
-            bars.update(task, completed=news.ended, failed=news.failed)
-
-        yield tell

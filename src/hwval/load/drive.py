@@ -45,12 +45,14 @@ class Limits:
         stall_s: Longest silence inside a stream that has begun, seconds > 0.
         run_s: Longest time for all requests, None for no limit.
         memory_bytes: Most recorded bytes that one process keeps.
+        answer_bytes: Most recorded bytes of one answer; None for no limit of its own.
     """
 
     request_s: float = 600.0
     stall_s: float = 60.0
     run_s: float | None = None
     memory_bytes: int = 2 << 30
+    answer_bytes: int | None = None
 
 
 class Driver:
@@ -263,6 +265,10 @@ class Driver:
         if cut is not None:
             self._abandon(cut)
         for connection in list(self._busy):
+            if not cut and _is_too_long(connection, self._limits):
+                detail = f"{connection.received_bytes:,} bytes and no end"
+                connection.discard(Failure(FailureKind.TOO_LONG, detail))
+                continue
             failure = cut or _overdue(connection, now_ns, self._limits)
             if failure is not None:
                 connection.fail(failure)
@@ -303,6 +309,10 @@ class Driver:
                 self._idle.remove(connection)
                 connection.close()
         self._grow()
+
+
+def _is_too_long(connection: Connection, limits: Limits) -> bool:
+    return limits.answer_bytes is not None and connection.received_bytes > limits.answer_bytes
 
 
 def _overdue(connection: Connection, now_ns: int, limits: Limits) -> Failure | None:

@@ -20,6 +20,7 @@ class FailureKind(StrEnum):
     INTERRUPT = "cut by an interrupt"
     UNSENT = "not sent"
     MEMORY = "cut by the memory limit"
+    TOO_LONG = "answer too long"
     STATUS = "status"
     ERROR_EVENT = "error in the stream"
     MALFORMED = "malformed answer"

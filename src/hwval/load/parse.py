@@ -16,11 +16,15 @@ from itertools import accumulate
 from typing import Final
 from typing import NamedTuple
 
-__all__ = ["Answer", "Event", "Head", "MalformedError", "read_answer", "read_head"]
+__all__ = ["LAST_CHUNK", "Answer", "Event", "Head", "MalformedError", "read_answer", "read_head"]
+
+LAST_CHUNK: Final = re.compile(rb"\r\n0+[ \t]*(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n\Z")
+"""The end of a chunked body; trailers may follow its size."""
 
 _MAX_HEAD_BYTES: Final = 65536
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) (\d{3})(?: [^\r\n]*)?\r\n")
 _HEADER: Final = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([^\r\n]*?)[ \t]*\r\n")
+_MOST_LENGTH_DIGITS: Final = 18
 _CHUNK_SIZE: Final = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?\r\n")
 # Atomic, so that one CR LF is never taken for two line ends.
 _BLANK_LINE: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
@@ -41,6 +45,7 @@ class Head(NamedTuple):
         length_bytes: Length of the body, None where the head does not say.
         keeps_alive: Whether the connection takes another request.
         content_type: Lower case, without parameters; empty where there is none.
+        encoding: How the body is coded, as ``gzip``; empty where it is not.
     """
 
     status: int
@@ -49,6 +54,7 @@ class Head(NamedTuple):
     length_bytes: int | None
     keeps_alive: bool
     content_type: str
+    encoding: str = ""
 
 
 class Event(NamedTuple):
@@ -185,8 +191,9 @@ def _read_headers(raw: bytes, start: int, end: int) -> dict[bytes, bytes]:
 def _frame(status: int, size: int, headers: dict[bytes, bytes], *, minor: bytes) -> Head:
     chunked = b"chunked" in headers.get(b"transfer-encoding", b"")
     length = headers.get(b"content-length")
-    if length is not None and not length.isdigit():
-        raise MalformedError(f"content-length {length!r}")
+    if length is not None and not (length.isdigit() and len(length) <= _MOST_LENGTH_DIGITS):
+        raise MalformedError(f"content-length {length[:40]!r}")
+    encoding = headers.get(b"content-encoding", b"").decode("latin-1")
     connection = headers.get(b"connection", b"")
     without_body = status in _NO_BODY
     return Head(
@@ -196,6 +203,7 @@ def _frame(status: int, size: int, headers: dict[bytes, bytes], *, minor: bytes)
         length_bytes=0 if without_body else int(length) if length and not chunked else None,
         keeps_alive=b"close" not in connection and (minor == b"1" or b"keep-alive" in connection),
         content_type=headers.get(b"content-type", b"").partition(b";")[0].strip().decode("latin-1"),
+        encoding="" if encoding == "identity" else encoding,
     )
 
 

@@ -20,6 +20,8 @@ __all__ = ["Sample", "read_exchange"]
 
 _HTTP_OK: Final = 200
 _SHOWN_CHARACTERS: Final = 200
+_WAITED: Final = frozenset({FailureKind.STALLED, FailureKind.TIMEOUT, FailureKind.CLOSED})
+_MOST_PROMPT_TOKENS: Final = 10**9
 # Where servers put what a model says in a chat, beside its content.
 _SPOKEN: Final = ("content", "reasoning_content", "reasoning", "tool_calls", "refusal")
 
@@ -108,18 +110,18 @@ class _Reading:
         delta = choice.get("delta")
         finish = choice.get("finish_reason")
         if isinstance(delta, dict):
-            spoken = sum(len(delta[name]) for name in _SPOKEN if delta.get(name))
+            spoken = sum(_length(delta[name]) for name in _SPOKEN if delta.get(name))
             # A chat opens with the role alone, which is no token.
             is_silent = not spoken and (bool(delta.get("role")) or finish is not None)
         else:
-            spoken = len(choice.get("text") or "")
+            spoken = _length(choice.get("text") or "")
             # Some servers send the reason for the end by itself.
             is_silent = not spoken and finish is not None
         self.spoken_events += spoken > 0
         if not is_silent:
             self.token_ns.append(time_ns)
         if finish is not None:
-            self.finish_reason = str(finish)
+            self.finish_reason = _shorten(str(finish))
 
     def _fail(self, kind: FailureKind, detail: str) -> None:
         self.failure = self.failure or Failure(kind, detail)
@@ -141,9 +143,11 @@ def read_exchange(exchange: Exchange, *, asked_tokens: int, ignore_eos: bool) ->
     reading, failure = _Reading(), exchange.failure
     try:
         answer = read_answer(exchange.parts, exchange.times_ns)
-        failure = _read_stream(answer, reading, failure)
+        failure = _read_stream(answer, reading, failure, asked_tokens)
     except MalformedError as error:
-        failure = failure or Failure(FailureKind.MALFORMED, str(error))
+        # Whose end cannot be found is waited for in vain: that is no reason of its own.
+        if failure is None or failure.kind in _WAITED:
+            failure = Failure(FailureKind.MALFORMED, str(error))
     except (TypeError, AttributeError) as error:
         failure = Failure(FailureKind.MALFORMED, f"event of another form: {error}")
     counted = reading.count("completion_tokens")
@@ -165,7 +169,9 @@ def read_exchange(exchange: Exchange, *, asked_tokens: int, ignore_eos: bool) ->
     )
 
 
-def _read_stream(answer: Answer, reading: _Reading, failure: Failure | None) -> Failure | None:
+def _read_stream(
+    answer: Answer, reading: _Reading, failure: Failure | None, asked_tokens: int
+) -> Failure | None:
     """Read the events and return why the answer is not whole, None if it is."""
     head = answer.head
     if head is None:
@@ -177,8 +183,17 @@ def _read_stream(answer: Answer, reading: _Reading, failure: Failure | None) -> 
         return failure or Failure(
             FailureKind.NOT_STREAMED, f"content type {head.content_type!r}, expected events"
         )
+    if head.encoding:
+        detail = f"content encoding {head.encoding!r}, which nobody asked for"
+        return failure or Failure(FailureKind.NOT_STREAMED, detail)
     for event in answer.events():
         reading.take(event.time_ns, event.data)
+        if reading.failure is not None:
+            break
+        if reading.spoken_events > asked_tokens:
+            # Whatever follows, and it may be much, each of them had a token at least.
+            detail = f"more than {asked_tokens} events with text, asked for {asked_tokens} tokens"
+            return failure or Failure(FailureKind.WRONG_COUNT, detail)
     if reading.is_done and failure is not None and failure.kind is FailureKind.CLOSED:
         failure = None  # all of it had arrived
     return failure or reading.failure or _unfinished(answer, reading)
@@ -197,7 +212,13 @@ def _judge(
     if not reading.token_ns or not reading.spoken_events:
         return Failure(FailureKind.EMPTY, f"{tokens} tokens without text")
     if tokens > asked_tokens or tokens < 1:
-        return Failure(FailureKind.WRONG_COUNT, f"{tokens} tokens, asked for {asked_tokens}")
+        return Failure(
+            FailureKind.WRONG_COUNT, f"{_shorten(str(tokens))} tokens, asked for {asked_tokens}"
+        )
+    prompt_tokens = reading.count("prompt_tokens") or 0
+    if not 0 <= prompt_tokens <= _MOST_PROMPT_TOKENS:
+        detail = f"usage says {_shorten(str(prompt_tokens))} tokens of the prompt"
+        return Failure(FailureKind.WRONG_COUNT, detail)
     events = reading.spoken_events
     if events > tokens:
         return Failure(FailureKind.WRONG_COUNT, f"usage says {tokens} tokens in {events} events")
@@ -216,9 +237,23 @@ def _error_text(body: bytes) -> str:
         return _shorten(body)
     error = data.get("error", data) if isinstance(data, dict) else data
     message = error.get("message") if isinstance(error, dict) else error
-    return _shorten(message.encode() if isinstance(message, str) else body)
+    return _shorten(message if isinstance(message, str) else body)
 
 
-def _shorten(body: bytes) -> str:
-    text = body[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "replace")
+def _length(said: object) -> int:
+    """Return how much is said, in text or in parts.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if isinstance(said, str | list):
+        return len(said)
+    raise TypeError(f"{type(said).__name__} in place of text")
+
+
+def _shorten(said: bytes | str) -> str:
+    """Return the beginning, of half characters too, as text that can be printed."""
+    if isinstance(said, str):
+        said = said[: _SHOWN_CHARACTERS + 1].encode("utf-8", "replace")
+    text = said[: 4 * (_SHOWN_CHARACTERS + 1)].decode("utf-8", "replace")
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}..."

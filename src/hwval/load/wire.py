@@ -19,13 +19,18 @@ from typing import cast
 
 from hwval.load.failure import Failure
 from hwval.load.failure import FailureKind
+from hwval.load.parse import LAST_CHUNK
 from hwval.load.parse import Head
 from hwval.load.parse import MalformedError
 from hwval.load.parse import read_head
 
 __all__ = ["Connection", "Exchange", "monotonic_ns"]
 
-_LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
+_SECTION_END: Final = b"\r\n\r\n"
+_PLAIN_LAST_CHUNK: Final = b"\r\n0\r\n\r\n"
+_ZERO: Final = b"\r\n0"
+# A shorter read may be the rest of an end that was cut in two.
+_SHORTEST_ALONE: Final = 64
 
 
 @dataclass(slots=True, eq=False)
@@ -126,8 +131,12 @@ class Connection(asyncio.Protocol):
         head = cast("Head", self._head)
         if head.chunked:
             # An event's JSON never holds a line "0"; reading afterwards proves each end.
-            tail = data if len(data) >= 7 else b"".join(exchange.parts[-7:])
-            if tail.endswith(_LAST_CHUNK):
+            tail = data if len(data) >= _SHORTEST_ALONE else b"".join(exchange.parts[-7:])
+            if tail.endswith(_SECTION_END) and (
+                tail.endswith(_PLAIN_LAST_CHUNK)
+                # Fields may follow the size; but some servers end their events in this way too.
+                or (_ZERO in tail and LAST_CHUNK.search(tail))
+            ):
                 self._end(head)
         elif head.length_bytes is not None and self.received_bytes >= self._left_bytes:
             self._end(head)
@@ -155,6 +164,13 @@ class Connection(asyncio.Protocol):
             exchange.failure = failure
             self.close()
             self._finish()
+
+    def discard(self, failure: Failure) -> None:
+        """Give the exchange up and forget what arrived."""
+        if self.exchange is not None:
+            self.exchange.parts.clear()
+        self.received_bytes = 0
+        self.fail(failure)
 
     def close(self) -> None:
         """Close at once."""

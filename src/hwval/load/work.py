@@ -8,7 +8,9 @@ import resource
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import replace
 from multiprocessing.connection import Connection as Pipe
+from typing import Final
 from typing import Literal
 from typing import NamedTuple
 
@@ -23,6 +25,11 @@ from hwval.load.sample import read_exchange
 from hwval.load.wire import Exchange
 
 __all__ = ["Failed", "News", "Outcome", "Ready", "Share", "work"]
+
+# A token with the logprobs of its 20 nearest takes some 6 KB; a prompt that is echoed, far less
+# than the rest.
+_ANSWER_BYTES_PER_TOKEN: Final = 16 << 10
+_LEAST_ANSWER_BYTES: Final = 64 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +105,7 @@ def _work(share: Share, pipe: Pipe, runner: asyncio.Runner) -> None:
         share.target,
         connections=share.connections,
         most_connections=share.most_connections,
-        limits=share.limits,
+        limits=_limits(share),
         on_progress=lambda ended, failed: pipe.send(News(stage[0], ended, failed)),
         is_interrupted=lambda: stage[0] == "requests" and pipe.poll(),
     )
@@ -106,6 +113,14 @@ def _work(share: Share, pipe: Pipe, runner: asyncio.Runner) -> None:
         _measure(share, pipe, runner, driver, stage)
     finally:
         runner.run(driver.close())
+
+
+def _limits(share: Share) -> Limits:
+    """Return when to give up, an answer that never ends among it."""
+    tokens = max((ask.output_tokens for _, ask in share.asks), default=0)
+    return replace(
+        share.limits, answer_bytes=_LEAST_ANSWER_BYTES + _ANSWER_BYTES_PER_TOKEN * tokens
+    )
 
 
 def _measure(
