@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import pytest
 
+from fixtures.bench import Bench
 from fixtures.performance import BATCH_CLOCK
 from fixtures.performance import Speed
 from fixtures.record import Record
@@ -76,19 +77,19 @@ def test_partitions(speed: Speed, record: Record) -> None:
     record.judge(speed.partitions())
 
 
-def test_bench_serve(speed: Speed, record: Record) -> None:
+def test_bench_serve(bench_beside: Bench, record: Record) -> None:
     """`vllm bench serve` beside the engine reports what is promised."""
-    record.judge(speed.bench_serve())
+    record.judge(bench_beside.serve())
 
 
 # The two that follow need the devices for themselves and come last: the engine is removed.
 
 
-def test_bench_latency(bench_alone: Speed, record: Record) -> None:
+def test_bench_latency(bench_alone: Bench, record: Record) -> None:
     """`vllm bench latency` of the same vLLM reports what is promised."""
-    record.judge(bench_alone.bench_latency())
+    record.judge(bench_alone.latency())
 
 
-def test_bench_throughput(bench_alone: Speed, record: Record) -> None:
+def test_bench_throughput(bench_alone: Bench, record: Record) -> None:
     """`vllm bench throughput` of the same vLLM reports what is promised."""
-    record.judge(bench_alone.bench_throughput())
+    record.judge(bench_alone.throughput())

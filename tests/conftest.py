@@ -6,11 +6,16 @@ import os
 from functools import cache
 
 import pytest
+from hypothesis import settings
 
 from hwval.engine.docker_client import Daemon
 from hwval.errors import LabError
 
 REQUIRE_DOCKER = "HWVAL_REQUIRE_DOCKER"
+
+# No test judges by the clock: how long an example takes says how busy the machine is.
+settings.register_profile("hwval", deadline=None)
+settings.load_profile("hwval")
 
 
 @cache

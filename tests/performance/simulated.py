@@ -20,10 +20,16 @@ from hwval.load.failure import Failure
 from hwval.load.failure import FailureKind
 from hwval.load.health import Health
 from hwval.load.sample import Sample
+from hwval.performance import questions
+from hwval.performance.campaign import Campaign
 from hwval.performance.play import Player
 from hwval.performance.play import Subject
+from hwval.performance.promise import LoadQuestion
+from hwval.threshold import Check
+from hwval.verdict import Outcome
 
 START_NS = 10**12
+LENGTHS: dict[str, Any] = {"input_tokens": 32, "output_tokens": 11, "min_rounds": 3}
 
 
 @dataclass
@@ -130,6 +136,24 @@ def player(engine: SimulatedEngine, question: str = "performance/test", **others
     others = dict(others)
     subject = replace(subject, **others.pop("subject", {}))
     return Player(subject, question, deadline_s=60.0, run=engine.run, **others)
+
+
+def ask(
+    section: LoadQuestion,
+    measure: Callable[..., tuple[Check, ...]],
+    engine: SimulatedEngine,
+    *others: Any,
+    **of_player: Any,
+) -> tuple[Campaign, tuple[Check, ...]]:
+    """Measure a section of an engine; return what was measured and what every limit came to."""
+    campaign = Campaign("performance/test", "cell", {})
+    asked = questions.Asked(player(engine, **of_player), campaign)
+    return campaign, measure(section, asked, *others)
+
+
+def outcomes(checks: tuple[Check, ...]) -> set[Outcome]:
+    """Return all outcomes that there are."""
+    return {check.outcome for check in checks}
 
 
 def _ns(time_s: float) -> int:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import itertools
 import random
 from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hwval.errors import ResponseError
 from hwval.performance.campaign import Campaign
@@ -13,6 +20,7 @@ from hwval.performance.campaign import RequestsFailed
 from hwval.performance.campaign import Scene
 from hwval.performance.measurement import Round
 from hwval.stats import Looks
+from hwval.threshold import Check
 from hwval.threshold import Limit
 from hwval.verdict import Outcome
 
@@ -116,6 +124,107 @@ def test_simulated_cells_get_the_right_word() -> None:
 
 def _noisy(noise: random.Random, level: float) -> Callable[[int], float]:
     return lambda _: noise.gauss(level, level / 10)
+
+
+@given(
+    played=st.lists(
+        st.tuples(st.floats(0.01, 9.0), st.floats(90.0, 110.0), st.booleans()), min_size=1
+    ),
+    points=st.integers(1, 3),
+    budget_s=st.floats(0.1, 60.0),
+    most=st.integers(3, 20),
+)
+def test_budget_is_kept_and_checks_are_of_the_latest_look(
+    played: list[tuple[float, float, bool]], points: int, budget_s: float, most: int
+) -> None:
+    """Whatever rounds take, tell and miss: no more than one of each point beyond the budget."""
+    watch, rounds, one = _Watch(), itertools.cycle(played), campaign()
+
+    def play(name: str, number: int) -> Round:
+        took_s, value, is_valid = next(rounds)
+        watch.elapsed_s += took_s
+        client = {RATE: value}
+        return Round(
+            point=name, number=number, duration_s=took_s, requests=1, client=client, valid=is_valid
+        )
+
+    names = [f"p{place}" for place in range(points)]
+    scenes = [
+        Scene(name=name, play=functools.partial(play, name), limits={RATE: Limit(floor=100.0)})
+        for name in names
+    ]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hwval.performance.campaign.Stopwatch", lambda: watch)
+        checks = one.measure(scenes, Looks(first=3, most=most), budget_s)
+    last_s = sum(each.duration_s or 0.0 for each in one.rounds[-points:])
+    counts = [len(one.valid(name)) for name in names]
+
+    assert len(one.rounds) == points or watch.elapsed_s - last_s <= budget_s * points
+    assert min(counts) <= most
+    assert [check.n for check in checks] == counts
+    assert len(one.rounds) % points == 0
+
+
+@dataclass
+class _Watch:
+    elapsed_s: float = 0.0
+
+
+def related(*, is_open: bool) -> tuple[Campaign, list[tuple[str | None, int]]]:
+    """Return a campaign whose relation stays undecided up to five rounds, and what it was asked."""
+    asked: list[tuple[str | None, int]] = []
+
+    def relate(
+        metric: str, limit: Limit, values: Sequence[float], point: str | None, looks: Looks
+    ) -> Check:
+        del limit, looks
+        asked.append((point, len(values)))
+        outcome = Outcome.INCONCLUSIVE if len(values) <= 5 else Outcome.PASS
+        return Check(
+            metric=metric,
+            unit="times",
+            kind="relative_to",
+            outcome=outcome,
+            text="is related",
+            is_open=is_open and outcome is Outcome.INCONCLUSIVE,
+        )
+
+    return Campaign("performance/test", "cell", {}, relate=relate), asked
+
+
+TWICE = Limit.model_validate({"floor": 1, "relative_to": {"cell": "other", "at_least": 2}})
+
+
+def test_relations_are_part_of_every_look() -> None:
+    """Rounds are added until they are decided too."""
+    one, asked = related(is_open=True)
+    fast = replace(scene(lambda number: 200.0 + number), limits={RATE: TWICE})
+    checks = one.measure([fast], LOOKS, 60.0)
+
+    assert [(check.kind, check.outcome) for check in checks] == [
+        ("floor", Outcome.PASS),
+        ("relative_to", Outcome.PASS),
+    ]
+    assert asked == [("p", 3), ("p", 5), ("p", 8)]
+
+
+def test_relations_that_no_round_can_decide_cost_none() -> None:
+    """The other cell is missing, or its noise is too large."""
+    one, asked = related(is_open=False)
+    fast = replace(scene(lambda number: 200.0 + number), limits={RATE: TWICE})
+    checks = one.measure([fast], LOOKS, 60.0)
+
+    assert checks[-1].outcome is Outcome.INCONCLUSIVE
+    assert asked == [("p", 3)]
+
+
+def test_metrics_that_compare_points_are_related_too() -> None:
+    """Of the whole measurement, at no point."""
+    one, asked = related(is_open=True)
+    checks = one.judge_values("speedup", TWICE, [3.0, 3.1, 3.2], looks=LOOKS)
+
+    assert [check.kind for check in checks] == ["floor", "relative_to"]
+    assert asked == [(None, 3)]
 
 
 def test_progress_tells_rounds_and_time_left() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwval.performance.curve import find_knee
@@ -27,7 +26,6 @@ def test_curve_that_grows_to_its_end_was_not_bent() -> None:
     assert find_knee(STREAMS, [many * 9.0 for many in STREAMS], 0.25) == (16, False)
 
 
-@settings(deadline=None)  # the first call loads scipy
 @given(st.floats(0.05, 0.6))
 def test_break_down_is_found_against_the_best_point_before(drop: float) -> None:
     """Whether it breaks the shape depends on the tolerance."""

@@ -66,22 +66,39 @@ def test_what_is_written_is_read(
     )
 
 
+def round_of(number: int, *, point: str = "p", valid: bool = True, **sides: Any) -> Round:
+    return Round(point=point, number=number, duration_s=1, requests=1, valid=valid, **sides)
+
+
+def measurement(*rounds: Round) -> Measurement:
+    return Measurement(question="q", cell="c", workload={}, points=(), rounds=rounds)
+
+
 def test_values_are_those_of_rounds_that_count() -> None:
-    """The client's word goes before the engine's; invalid rounds have none."""
-    one = Measurement(
-        question="q",
-        cell="c",
-        workload={},
-        points=(),
-        rounds=(
-            Round(point="p", number=1, duration_s=1, requests=1, client={"a": 1}, engine={"a": 9}),
-            Round(point="p", number=2, duration_s=1, requests=1, client={"a": 2}, valid=False),
-            Round(point="p", number=3, duration_s=1, requests=1, engine={"a": 3}),
-            Round(point="other", number=1, duration_s=1, requests=1, client={"a": 4}),
-        ),
+    """Of one point, in the order of time; a round that does not count has none."""
+    one = measurement(
+        round_of(1, client={"a": 1}),
+        round_of(2, client={"a": 2}, valid=False),
+        round_of(3, client={"a": 3}),
+        round_of(1, point="other", client={"a": 4}),
     )
 
     assert one.values("p", "a") == [1, 3]
+
+
+def test_a_metric_has_one_source_at_all_points() -> None:
+    """Two sides mean different things by one name: where the one is silent nobody stands in."""
+    one = measurement(
+        round_of(1, client={"a": 1}, engine={"a": 9, "b": 5}, device={"b": 6, "c": 7}),
+        round_of(2, engine={"a": 8, "b": 4}),
+        round_of(1, point="other", engine={"a": 7}),
+        round_of(2, point="other", client={"b": 1}, valid=False),
+    )
+
+    assert one.values("p", "a") == [1]
+    assert one.values("other", "a") == []
+    assert one.values("p", "b") == [5, 4]
+    assert json.loads(one.to_json())["sources"] == {"a": "client", "b": "engine", "c": "device"}
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"format": 2}', '{"format": 1}', "null"])

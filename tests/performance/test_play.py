@@ -39,7 +39,9 @@ def test_three_sides_stand_beside_each_other() -> None:
     assert found.client["request_per_s"] == pytest.approx(4 / 0.3)
     assert found.engine["generation_tokens"] == 44
     assert found.device["device_power_max_w"] == 300.0
-    assert found.device["energy_j_per_token"] == pytest.approx(22 / 44)
+    # 300 W while the load ran, by its own times, which the counter's readings are not of.
+    assert found.device["device_energy_j"] == pytest.approx(300 * 0.3)
+    assert found.device["energy_j_per_token"] == pytest.approx(300 * 0.3 / 44)
     assert len(one.ttft_values_s["p"]) == 4
 
 
@@ -90,6 +92,19 @@ def test_progress_tells_point_round_and_rate() -> None:
     one.round("concurrency 2", 3, one.plan(WORKLOAD, concurrency=2))
 
     assert told[0].startswith("concurrency 2 · round 3 · requests: 4 of 4, ")
+
+
+def test_progress_of_several_engines_is_one() -> None:
+    """Requests of all add up, those of an engine that told nothing yet among them."""
+    told: list[str] = []
+    one = player(SimulatedEngine(), tell=told.append)
+    plan = one.plan(WORKLOAD, concurrency=2)
+    one.round("2 instances", 1, plan, beside=[(player(SimulatedEngine()).subject, plan)])
+
+    assert [text.rpartition(", ")[0] for text in told] == [
+        "2 instances · round 1 · requests: 4 of 8",
+        "2 instances · round 1 · requests: 8 of 8",
+    ]
 
 
 def test_engines_beside_each_other_are_one_load() -> None:

@@ -92,6 +92,18 @@ def test_fixed_batch_looks_after_its_iterations() -> None:
         ({"offline": {"limits": {"tokens": {"floor": 3}}}}, "is no metric"),
         ({"prefix_cache": {"input_tokens": 64, "shared_prefix_tokens": 64}}, "less than input"),
         (
+            {"serving": {"rates_per_s": [0.5, 1]}},
+            "found 5 min 00 s, expected more than the 6 min 40 s that it takes 200 requests at",
+        ),
+        (
+            {"serving": {"rates_per_s": [1], "max_duration": "10 min"}},
+            "found 10 min 00 s, expected the 16 min 40 s or more that 5 rounds take, each with 200",
+        ),
+        (
+            {"bench_serve": {"rate_per_s": 0.1}},
+            "found 15 min 00 s, expected more than the 16 min 40 s that it takes 100 requests",
+        ),
+        (
             {
                 "serving": {
                     "rates_per_s": [1],
@@ -129,3 +141,21 @@ def test_limits_that_nothing_would_judge_are_refused() -> None:
             Serving.model_validate(good | goals)
 
     assert Serving.model_validate(good | {"goals": {"ttft": "1 s"}}).goals is not None
+
+
+def test_time_that_suffices_is_taken() -> None:
+    """To the second: what a round needs at least is what it needs."""
+    written = {"rates_per_s": [1], "requests": 100, "min_rounds": 6, "max_duration": "10 min"}
+
+    assert Serving.model_validate(written).max_duration == 600.0
+
+
+@pytest.mark.parametrize(("streams", "requests"), [(1, 3), (2, 3), (256, 256)])
+def test_warm_up_is_as_wide_as_the_point(streams: int, requests: int) -> None:
+    """A batch that is seen for the first time is slow; a number of the matrix is taken as it is."""
+    section = PerformanceSection.model_validate({"offline": {}, "kv_cache_dtype": {"warm_up": 0}})
+
+    assert section.offline is not None
+    assert section.kv_cache_dtype is not None
+    assert section.offline.warm_up_requests(streams) == requests
+    assert section.kv_cache_dtype.warm_up_requests(streams) == 0

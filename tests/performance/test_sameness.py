@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwval.errors import UsageError
 from hwval.performance.sameness import Greedy
+from hwval.performance.sameness import greedy_answers
 from hwval.performance.sameness import read_answers
 from hwval.performance.sameness import surely_changed
 from hwval.performance.sameness import write_answers
@@ -73,3 +77,17 @@ def test_other_files_are_refused() -> None:
     """With what was expected."""
     with pytest.raises(UsageError, match="JSON lines"):
         read_answers("{}")
+
+
+def test_greedy_answers_are_those_to_the_prompts_of_every_cell() -> None:
+    """In their order, as long as they are asked for."""
+    spoken: Any = SimpleNamespace(
+        prompts=lambda count: tuple(f"prompt {place}" for place in range(count)),
+        speak=lambda prompt, *, tokens: SimpleNamespace(
+            tokens=(prompt,) * tokens, alternatives=({prompt: -0.1},) * tokens
+        ),
+    )
+
+    assert greedy_answers(spoken, 2, 3) == [
+        Greedy(prompt, (prompt,) * 3, ({prompt: -0.1},) * 3) for prompt in ("prompt 0", "prompt 1")
+    ]

@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 from hwval.stats import Decision
 from hwval.stats import Looks
 from hwval.stats import decide
+from hwval.stats import more_rounds_can_decide
+from hwval.stats import ratio_interval
 from hwval.stats import rounds_interval
 
-__all__ = ["NOISES", "decide_series", "series"]
+__all__ = ["NOISES", "decide_pair", "decide_series", "series"]
 
 NOISES: Final = {
     "normal": "independent, normal",
@@ -53,5 +55,34 @@ def decide_series(values: list[float], floor: float, looks: Looks) -> tuple[Deci
         interval = rounds_interval(values[:rounds], looks.confidence)
         decision = decide(interval, floor, higher_is_better=True)
         if decision is not Decision.OPEN:
+            break
+    return decision, rounds
+
+
+def decide_pair(
+    own: list[float], other: list[float], floor: float, looks: Looks
+) -> tuple[Decision, int]:
+    """Return what a run comes to in which a cell is to be no slower than one measured before.
+
+    Args:
+        own: Rounds that this cell would have.
+        other: Rounds that the other would have; it ends when its own floor is decided.
+        floor: That of the other cell.
+        looks: Planned for each of both.
+
+    Returns:
+        The word, and how many rounds of this cell it took.
+    """
+    ended = decide_series(other, floor, looks)[1]
+    partner = other[:ended]
+    confidence = looks.confidence_beside(looks, ended)
+    for rounds in looks.rounds:
+        if min(*own[:rounds], *partner) <= 0:  # has no ratio, and decides nothing
+            return Decision.OPEN, rounds
+        interval = ratio_interval(own[:rounds], partner, confidence)
+        decision = decide(interval, 1.0, higher_is_better=True)
+        if decision is not Decision.OPEN:
+            break
+        if not more_rounds_can_decide(own[:rounds], partner, 1.0, confidence):
             break
     return decision, rounds

@@ -6,7 +6,6 @@ import math
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwval.stats.paired import paired_interval
@@ -56,7 +55,6 @@ def test_without_a_difference_the_interval_has_a_closed_form() -> None:
     assert (found.low, found.high) == pytest.approx((-0.0713476, 0.0713476), abs=1e-6)
 
 
-@settings(deadline=None)
 @given(counts())
 def test_the_interval_holds_the_estimate_and_mirrors(case: tuple[int, int, int]) -> None:
     """Swapping the two sides changes the sign alone."""
@@ -68,7 +66,6 @@ def test_the_interval_holds_the_estimate_and_mirrors(case: tuple[int, int, int])
     assert (mirrored.low, mirrored.high) == pytest.approx((-found.high, -found.low), abs=1e-9)
 
 
-@settings(deadline=None)
 @given(counts())
 def test_more_questions_narrow_the_interval(case: tuple[int, int, int]) -> None:
     """Ten times the questions with ten times the differences exclude more."""

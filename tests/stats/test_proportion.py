@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,7 +54,7 @@ def test_too_few_questions_for_the_margin_do_not_pass() -> None:
 
     assert loss.change.mean == 0
     assert loss.decision is Decision.OPEN
-    assert loss.smallest_detectable == pytest.approx(0.0635, abs=1e-3)
+    assert loss.smallest_detectable == pytest.approx(0.0643, abs=1e-4)
     assert compare_with_reference(450, 717, reference, 0.08).decision is Decision.HOLDS
 
 
@@ -137,3 +138,26 @@ def test_mcnemar_of_impossible_counts_is_refused() -> None:
     """A negative number of questions."""
     with pytest.raises(ValueError, match="0 or more"):
         mcnemar_exact(-1, 3)
+
+
+@pytest.mark.parametrize(("base", "n"), [(0.8466, 717), (0.95, 717), (0.6276, 100), (0.2, 717)])
+def test_the_smallest_detectable_loss_is_found_in_80_of_100_runs(base: float, n: int) -> None:
+    """Both sides are measured anew each time; 3,000 runs."""
+    numbers = np.random.default_rng(2)
+    loss = compare_with_reference(0, n, Reference(base, n=717), 0.0).smallest_detectable
+    found = 0
+    for right, others in zip(
+        numbers.binomial(n, base - loss, 3_000), numbers.binomial(717, base, 3_000), strict=True
+    ):
+        seen = compare_with_reference(int(right), n, Reference(others / 717, n=717), 0.0)
+        found += seen.change.high < 0
+
+    assert 0.77 < found / 3_000 < 0.83
+
+
+@given(COUNTS, st.floats(0, 1))
+def test_no_loss_is_larger_than_all_there_is(counts: tuple[int, int], base: float) -> None:
+    """However few the questions."""
+    right, n = counts
+
+    assert 0 <= compare_with_reference(right, n, Reference(base, n=n), 0.1).smallest_detectable <= 1

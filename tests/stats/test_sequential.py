@@ -18,10 +18,13 @@ from hwval.stats import mean_interval
 from hwval.stats import rounds_interval
 from hwval.stats import smallest_detectable_effect
 from hwval.stats import wilson_interval
+from tests.stats.series import decide_pair
 from tests.stats.series import decide_series
 from tests.stats.series import series
 
 RUNS = 2_000
+# Floors of the other cell, whose true value is 1: it ends at its first look, or by what it showed.
+ENDS = {"at its first look": 0.1, "by a floor below": 0.93, "by a floor above": 1.07}
 
 
 def outcomes(noise: str, truth: float, *, looks: Looks = DEFAULT_LOOKS) -> Counter[Decision]:
@@ -63,6 +66,41 @@ def test_rounds_that_follow_one_another_closely_are_known_to_err_more() -> None:
     assert outcomes("AR 0.8", 1.05)[Decision.BREAKS] / RUNS > 0.01
 
 
+def pair_outcomes(truth: float, floor: float) -> Counter[Decision]:
+    """Return what ``RUNS`` runs come to, with a noise of 10 % a round on both cells."""
+    own, other = (
+        series("lognormal", 0.1, DEFAULT_LOOKS.most, RUNS, seed=seed).tolist() for seed in (21, 22)
+    )
+    pairs = (([truth * one for one in row], rest) for row, rest in zip(own, other, strict=True))
+    return Counter(decide_pair(*pair, floor, DEFAULT_LOOKS)[0] for pair in pairs)
+
+
+@pytest.mark.parametrize("floor", ENDS.values(), ids=list(ENDS))
+def test_cell_that_keeps_its_factor_fails_in_under_1_percent(floor: float) -> None:
+    """5 % above it, wherever the other cell's rounds ended."""
+    assert surely_at_most(pair_outcomes(1.05, floor)[Decision.BREAKS]) < 0.01
+
+
+@pytest.mark.parametrize("floor", ENDS.values(), ids=list(ENDS))
+def test_cell_that_breaks_its_factor_passes_in_under_1_percent(floor: float) -> None:
+    """10 % below it, wherever the other cell's rounds ended."""
+    assert surely_at_most(pair_outcomes(0.9, floor)[Decision.HOLDS]) < 0.01
+
+
+def test_exactly_at_the_factor_the_error_is_as_planned() -> None:
+    """Where both words are wrong, and the other cell ends most often by a chance of its own."""
+    found = pair_outcomes(1.0, 1.0)
+
+    assert surely_at_most(found[Decision.HOLDS]) < 0.015
+    assert surely_at_most(found[Decision.BREAKS]) < 0.015
+
+
+def test_clear_differences_are_found() -> None:
+    """A third more or less, with a partner of few rounds too."""
+    assert pair_outcomes(1.4, 0.93)[Decision.HOLDS] / RUNS > 0.99
+    assert pair_outcomes(0.7, 0.1)[Decision.BREAKS] / RUNS > 0.8
+
+
 def test_looks_grow_and_end_at_the_budget() -> None:
     """Few looks, so that each has much of the error."""
     assert DEFAULT_LOOKS.rounds == (5, 8, 12, 19, 30)
@@ -79,6 +117,21 @@ def test_looks_are_planned_within_the_budget(first: int, more: int, alpha: float
     assert looks.rounds[-1] == first + more
     assert sorted(set(looks.rounds)) == list(looks.rounds)
     assert len(looks.rounds) * (1 - looks.confidence) / 2 == pytest.approx(alpha)
+
+
+@given(st.integers(3, 20), st.integers(0, 60), st.integers(3, 20), st.integers(0, 60), st.data())
+def test_errors_of_all_pairs_of_looks_add_up_to_alpha(
+    first: int, more: int, others_first: int, others_more: int, data: st.DataObject
+) -> None:
+    """Wherever the other series ended; an end between two looks has the share of the later one."""
+    looks, other = Looks(first, first + more), Looks(others_first, others_first + others_more)
+    errors = [(1 - looks.confidence_beside(other, rounds)) / 2 for rounds in other.rounds]
+    between = data.draw(st.integers(1, other.most))
+
+    assert len(looks.rounds) * sum(errors) == pytest.approx(looks.alpha)
+    assert looks.confidence_beside(other, between) == looks.confidence_beside(
+        other, other.next(between - 1) or other.most
+    )
 
 
 @pytest.mark.parametrize("wrong", [(2, 30, 0.01), (8, 5, 0.01), (5, 30, 0.0), (5, 30, 0.5)])

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwval.stats import Interval
@@ -16,7 +15,6 @@ from hwval.threshold import Limit
 from hwval.threshold import invalid
 from hwval.threshold import judge
 from hwval.threshold import needs_more_rounds
-from hwval.threshold import relate
 from hwval.verdict import Outcome
 
 DECODE = "decode_tokens_per_s"
@@ -151,7 +149,6 @@ def test_interval_that_was_computed_otherwise_is_taken() -> None:
     assert (check.outcome, check.n, check.confidence) == (Outcome.PASS, 1000, 0.99)
 
 
-@settings(deadline=None)  # the first example imports SciPy
 @given(
     st.lists(st.floats(0.5, 100), min_size=2, max_size=12),
     st.floats(0.5, 100),
@@ -178,65 +175,3 @@ def test_measurement_that_does_not_count_is_neither_fast_nor_slow() -> None:
     assert (check.outcome, check.value, check.n) == (Outcome.INCONCLUSIVE, None, 0)
     assert "3 of 8 answers were empty" in check.text
     assert not check.is_open
-
-
-ON, OFF = "a__i__m__fp16__on", "a__i__m__fp16__plain"
-FASTER = promise(relative_to={"cell": "plain", "at_least": 1.5}, source="vendor's note")
-
-
-@pytest.mark.parametrize(
-    ("factor", "outcome"),
-    [(1.6, Outcome.PASS), (1.4, Outcome.FAIL), (1.5, Outcome.INCONCLUSIVE)],
-)
-def test_two_cells_of_a_run(factor: float, outcome: Outcome) -> None:
-    """AITER on at least 1.5 times off."""
-    rounds = {ON: [factor * one for one in AROUND_13], OFF: AROUND_13}
-    check = relate(DECODE, FASTER, ON, rounds, [ON, OFF])
-
-    assert check.outcome is outcome
-    assert check.value == pytest.approx(factor)
-    assert (check.partner, check.unit, check.source) == (OFF, "times", "vendor's note")
-
-
-def test_latency_of_two_cells() -> None:
-    """At most 0.8 times of what the other has."""
-    limit = promise(relative_to={"cell": "plain", "at_most": 0.8})
-    rounds = {ON: [0.2, 0.21, 0.2], OFF: [0.4, 0.41, 0.4]}
-
-    assert relate("ttft_p50_s", limit, ON, rounds, [ON, OFF]).outcome is Outcome.PASS
-
-
-@pytest.mark.parametrize(
-    ("rounds", "cells", "why"),
-    [
-        ({ON: AROUND_13}, [ON, OFF], f"{OFF} was not measured"),
-        ({ON: AROUND_13, OFF: []}, [ON, OFF], f"{OFF} was not measured"),
-        ({OFF: AROUND_13}, [ON, OFF], "this cell was not measured"),
-        ({ON: AROUND_13}, [ON], "no cell of this run is 'plain'"),
-        ({ON: AROUND_13[:1], OFF: AROUND_13[:1]}, [ON, OFF], "a single round"),
-    ],
-)
-def test_missing_partner_never_passes(
-    rounds: dict[str, list[float]], cells: list[str], why: str
-) -> None:
-    """Not measured, not there, or measured once."""
-    check = relate(DECODE, FASTER, ON, rounds, cells)
-
-    assert check.outcome is Outcome.INCONCLUSIVE
-    assert why in check.text
-
-
-def test_limit_without_a_relation_has_nothing_to_relate() -> None:
-    """A mistake of the caller."""
-    with pytest.raises(ValueError, match="not promised relative"):
-        relate(DECODE, promise(floor=1), ON, {}, [])
-
-
-def test_nothing_has_no_ratio() -> None:
-    """A cell that finds nothing cached is told, and neither passes nor breaks the judge."""
-    limit = Limit.model_validate({"relative_to": {"cell": "b", "at_least": 1.5}})
-    rounds = {"a": [0.0, 0.0, 0.0], "b": [0.5, 0.5, 0.5]}
-    check = relate("prefix_cache_hit_rate", limit, "a", rounds, ["a", "b"])
-
-    assert check.outcome is Outcome.INCONCLUSIVE
-    assert "a round had 0" in check.text

@@ -35,7 +35,11 @@ def test_no_partner_says_what_there_is() -> None:
 
 def test_cell_is_not_its_own_partner() -> None:
     """1.5 times oneself is a mistake."""
-    assert find_partner(CELLS[0], "aiter", CELLS)[0] is None
+    for name in ("aiter", CELLS[0], f"{AXES}__ait*"):
+        partner, why = find_partner(CELLS[0], name, CELLS)
+
+        assert partner is None
+        assert why == f"{name!r} is this cell itself, and no other is meant by it"
 
 
 def test_two_that_are_alike_are_not_chosen_from() -> None:

@@ -19,7 +19,7 @@ from typing import Any
 from typing import Final
 
 from hwval.cell import ArgValue
-from hwval.errors import ResponseError
+from hwval.errors import HwvalError
 from hwval.performance.promise import BenchLatency
 from hwval.performance.promise import BenchServe
 from hwval.performance.promise import BenchThroughput
@@ -27,6 +27,7 @@ from hwval.performance.promise import BenchThroughput
 __all__ = [
     "UNKNOWN_FLAG",
     "BenchResult",
+    "NotMeasured",
     "engine_flags",
     "latency_command",
     "read_latency",
@@ -63,6 +64,10 @@ _SERVER_FLAGS: Final = frozenset(
 _LENGTH_TOLERANCE: Final = 0.05
 _PERCENTILES: Final = ("50", "90", "95", "99")
 _KINDS: Final = ("ttft", "tpot", "itl", "e2el")
+
+
+class NotMeasured(HwvalError):  # noqa: N818 - an event, not a failure
+    """The command told nothing that can be used; of the engine that says nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,12 +175,12 @@ def read_latency(text: str, section: BenchLatency) -> BenchResult:
     Tokens per second are the batch's output over the time of a batch, its prefill included.
 
     Raises:
-        ResponseError: It is none, or its numbers cannot be.
+        NotMeasured: It is none, or its numbers cannot be.
     """
     data = _object(text, "latency")
     latencies = _numbers_in(data, "latencies") or _numbers_in(data, "avg_latency")
     if not latencies or min(latencies) <= 0:
-        raise ResponseError(f"vllm bench latency: latencies {latencies}, expected seconds above 0")
+        raise NotMeasured(f"vllm bench latency: latencies {latencies}, expected seconds above 0")
     tokens = section.batch * section.output_tokens
     return BenchResult(
         tuple({"latency_mean_s": one, "output_tokens_per_s": tokens / one} for one in latencies),
@@ -191,13 +196,13 @@ def read_throughput(text: str, section: BenchThroughput) -> BenchResult:
     is not in the file, so it is computed; answers have exactly their length.
 
     Raises:
-        ResponseError: It is none, its numbers cannot be, or it ran another workload.
+        NotMeasured: It is none, its numbers cannot be, or it ran another workload.
     """
     data = _object(text, "throughput")
     elapsed_s, requests = _number(data, "elapsed_time"), _number(data, "num_requests")
     total = _number(data, "total_num_tokens")
     if not elapsed_s or elapsed_s <= 0 or not requests:
-        raise ResponseError(f"vllm bench throughput: {requests} requests in {elapsed_s} s")
+        raise NotMeasured(f"vllm bench throughput: {requests} requests in {elapsed_s} s")
     found = {
         "request_per_s": requests / elapsed_s,
         "output_tokens_per_s": requests * section.output_tokens / elapsed_s,
@@ -205,7 +210,7 @@ def read_throughput(text: str, section: BenchThroughput) -> BenchResult:
     if total:
         asked = requests * (section.input_tokens + section.output_tokens)
         if abs(total - asked) > _LENGTH_TOLERANCE * asked:
-            raise ResponseError(
+            raise NotMeasured(
                 f"vllm bench throughput: {total:,.0f} tokens, asked for {asked:,.0f}: this version "
                 "reads its flags otherwise, and ran another workload"
             )
@@ -219,12 +224,12 @@ def read_serve(text: str, section: BenchServe) -> BenchResult:
     """Read the JSON of ``vllm bench serve``; milliseconds become seconds.
 
     Raises:
-        ResponseError: It is none, or its numbers cannot be.
+        NotMeasured: It is none, or its numbers cannot be.
     """
     data = _object(text, "serve")
     duration_s, completed = _number(data, "duration"), _number(data, "completed")
     if not duration_s or duration_s <= 0 or completed is None:
-        raise ResponseError(f"vllm bench serve: {completed} requests in {duration_s} s")
+        raise NotMeasured(f"vllm bench serve: {completed} requests in {duration_s} s")
     # What it says of failures (by 0.11.2) may lack what is missing.
     failed = max(_number(data, "failed") or 0.0, section.requests - completed)
     tokens, asked = _number(data, "total_output_tokens"), completed * section.output_tokens
@@ -260,9 +265,9 @@ def _object(text: str, which: str) -> dict[str, Any]:
         # A serve result may hold NaN and Infinity, which Python reads and others refuse.
         data = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ResponseError(f"vllm bench {which}: no JSON: {error}") from error
+        raise NotMeasured(f"vllm bench {which}: no JSON: {error}") from error
     if not isinstance(data, dict):
-        raise ResponseError(f"vllm bench {which}: {text[:80]!r}, expected an object")
+        raise NotMeasured(f"vllm bench {which}: {text[:80]!r}, expected an object")
     return data
 
 

@@ -19,6 +19,7 @@ from hwval.errors import ResponseError
 from hwval.performance.measurement import Measurement
 from hwval.performance.measurement import Point
 from hwval.performance.measurement import Round
+from hwval.performance.measurement import values_of
 from hwval.stats import Looks
 from hwval.threshold import Check
 from hwval.threshold import Limit
@@ -27,7 +28,7 @@ from hwval.threshold import judge
 from hwval.threshold import needs_more_rounds
 from hwval.units import format_duration_s
 
-__all__ = ["Campaign", "RequestsFailed", "Scene"]
+__all__ = ["Campaign", "Relate", "RequestsFailed", "Scene", "at_point"]
 
 _MOST_TTFT_VALUES: Final = 2000
 # Rounds that do not count (the generator was the limit, the device throttled) are repeated, but
@@ -62,6 +63,8 @@ class Scene:
     rate_per_s: float | None = None
 
 
+# Holds a metric's rounds so far, at a point or of the whole measurement, against another cell.
+Relate = Callable[[str, Limit, Sequence[float], str | None, Looks], Check]
 # Checks that compare points with each other, from what was measured so far.
 Compare = Callable[["Campaign", Looks], Iterable[Check]]
 
@@ -74,9 +77,11 @@ class Campaign:
         question: ``performance/serving``.
         cell: Id of the cell.
         workload: What was asked for.
+        relate: Holds this cell against others, at every look; without it, relations are not judged.
         ahead: How many rounds there are and how long they may take, for the line that moves.
         scenes: Points so far.
         rounds: Rounds so far.
+        checks: What the limits of points that are done came to.
         derived: Metrics that compare points, one value a round.
         numbers: What belongs to no point.
         notes: What a reader has to know.
@@ -86,9 +91,11 @@ class Campaign:
     question: str
     cell: str
     workload: Mapping[str, Any]
+    relate: Relate | None = None
     ahead: str = ""
     scenes: list[Scene] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
     derived: dict[str, list[float]] = field(default_factory=dict)
     numbers: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -98,9 +105,18 @@ class Campaign:
         """Return the rounds of a point that count."""
         return [one for one in self.rounds if one.point == scene and one.valid]
 
+    def values(self, scene: str, metric: str) -> list[float]:
+        """Return a metric of each round of a point that counts and tells it."""
+        found = values_of(metric, self.valid(scene), self.rounds)
+        return [value for value in found if value is not None]
+
     def paired(self, metric: str, *scenes: str) -> list[tuple[float, ...]]:
         """Return a metric of several points, from the rounds in which all of them count."""
-        tables = [{one.number: one.value(metric) for one in self.valid(name)} for name in scenes]
+        tables = []
+        for name in scenes:
+            rounds = self.valid(name)
+            values = values_of(metric, rounds, self.rounds)
+            tables.append({one.number: value for one, value in zip(rounds, values, strict=True)})
         numbers = sorted(set.intersection(*(set(table) for table in tables)))
         rows = [tuple(table[number] for table in tables) for number in numbers]
         return [
@@ -132,10 +148,16 @@ class Campaign:
         """
         self.scenes += scenes
         self.ahead = ""
-        watch, allowed_s = Stopwatch(), budget_s * len(scenes)
         for scene in scenes:
             scene.prepare()
-        checks: tuple[Check, ...] = ()
+        checks = self._decide(scenes, looks, budget_s, compare)
+        self.checks += checks
+        return checks
+
+    def _decide(
+        self, scenes: Sequence[Scene], looks: Looks, budget_s: float, compare: Compare | None
+    ) -> tuple[Check, ...]:
+        watch, allowed_s = Stopwatch(), budget_s * len(scenes)
         seen = number = 0
         while True:
             number += 1
@@ -151,7 +173,7 @@ class Campaign:
             # What is left must suffice for another round like those before.
             is_spent = watch.elapsed_s * (1 + 1 / number) > allowed_s
             if is_spent or number - done > max(_MOST_INVALID, done):
-                return self._judge(scenes, looks, compare) if done != seen or not done else checks
+                return self._judge(scenes, looks, compare)
 
     def problem(self, looks: Looks) -> str | None:
         """Return why too few rounds count to say anything, None if they suffice."""
@@ -187,14 +209,27 @@ class Campaign:
         *,
         looks: Looks,
         where: str = "",
+        point: str | None = None,
         ceiling: float | None = None,
     ) -> tuple[Check, ...]:
-        """Hold one metric against its limit; what was not measured is INCONCLUSIVE."""
+        """Hold one metric against its limit; what was not measured is INCONCLUSIVE.
+
+        Args:
+            metric: Name of the metric.
+            limit: What is promised of it, relations to other cells included.
+            values: One value a round that counts, in the order of time.
+            looks: The looks that are planned.
+            where: Name of the point in words, where there are several.
+            point: Name of the point; None for a metric that compares points.
+            ceiling: What the roofline allows.
+        """
         if not values:
             why = f"{where or 'it'} was not measured in any round that counts"
-            return (_at(where, invalid(metric, limit, why)),)
+            return (at_point(where, invalid(metric, limit, why)),)
         checks = judge(metric, limit, values, ceiling=ceiling, looks=looks)
-        return tuple(_at(where, check) for check in checks)
+        if limit.relative_to is not None and self.relate is not None:
+            checks = (*checks, self.relate(metric, limit, values, point, looks))
+        return tuple(at_point(where, check) for check in checks)
 
     def _play(self, scene: Scene, number: int) -> None:
         one = scene.play(number)
@@ -210,15 +245,12 @@ class Campaign:
             is_named = len(self.scenes) > 1 or scene.rate_per_s is not None
             where = scene.name if is_named else ""
             for metric, limit in scene.limits.items():
-                values = [
-                    value
-                    for one in self.valid(scene.name)
-                    if (value := one.value(metric)) is not None
-                ]
+                values = self.values(scene.name, metric)
                 checks += self.judge_values(
                     *(metric, limit, values),
                     looks=looks,
                     where=where,
+                    point=scene.name,
                     ceiling=scene.ceiling.get(metric),
                 )
         if compare is not None:
@@ -250,7 +282,8 @@ class Campaign:
         )
 
 
-def _at(where: str, check: Check) -> Check:
+def at_point(where: str, check: Check) -> Check:
+    """Return a check that says at which point it is; without a name, unchanged."""
     return replace(check, text=f"{where}: {check.text}") if where else check
 
 

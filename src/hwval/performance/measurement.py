@@ -8,6 +8,7 @@ device's stand beside each other, and each round says whether it counts.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,9 +18,20 @@ from typing import Final
 
 from hwval.errors import UsageError
 
-__all__ = ["FORMAT", "Measurement", "Point", "Round", "differing_workload"]
+__all__ = [
+    "FORMAT",
+    "SIDES",
+    "Measurement",
+    "Point",
+    "Round",
+    "differing_workload",
+    "sources_of",
+    "values_of",
+]
 
 FORMAT: Final = 1
+SIDES: Final = ("client", "engine", "device")
+"""Who tells numbers; the first that tells one has the word."""
 # Which points are measured, for how long, and how they are judged: a point is the same without.
 _WITHOUT_EFFECT: Final = frozenset(
     {
@@ -71,10 +83,36 @@ class Round:
     why_invalid: Sequence[str] = ()
     notes: Sequence[str] = ()
 
-    def value(self, metric: str) -> float | None:
-        """Return a metric, whoever tells it; None where nobody does."""
-        told = (side[metric] for side in (self.client, self.engine, self.device) if metric in side)
-        return next(told, None)
+    def told_by(self, side: str) -> Mapping[str, float]:
+        """Return the numbers of one of the ``SIDES``."""
+        return {"client": self.client, "engine": self.engine, "device": self.device}[side]
+
+
+def sources_of(rounds: Iterable[Round]) -> dict[str, str]:
+    """Return metric -> whose word it is, one and the same for all rounds and points.
+
+    The client's goes before the engine's, and that before the device's: two sides mean different
+    things by one name (a time to first token with and without the way to the client), so that a
+    round in which one side is silent has no value, and not the other side's.
+
+    Args:
+        rounds: All of a measurement; those that count decide.
+    """
+    told = [one for one in rounds if one.valid]
+    names = {side: {name for one in told for name in one.told_by(side)} for side in SIDES}
+    return {name: side for side in reversed(SIDES) for name in sorted(names[side])}
+
+
+def values_of(metric: str, rounds: Iterable[Round], among: Iterable[Round]) -> list[float | None]:
+    """Return a metric of each round, by the side whose word it is; None where that is silent.
+
+    Args:
+        metric: Its name.
+        rounds: The rounds.
+        among: All rounds of their measurement.
+    """
+    side = sources_of(among).get(metric)
+    return [None if side is None else one.told_by(side).get(metric) for one in rounds]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,12 +174,9 @@ class Measurement:
     derived: Mapping[str, Sequence[float]] = field(default_factory=dict)
 
     def values(self, point: str, metric: str) -> list[float]:
-        """Return a metric of each round that counts, in the order of time.
-
-        The client's word goes before the engine's, and that before the device's.
-        """
-        rounds = (one for one in self.rounds if one.point == point and one.valid)
-        found = (one.value(metric) for one in rounds)
+        """Return a metric of each round that counts, in the order of time."""
+        rounds = [one for one in self.rounds if one.point == point and one.valid]
+        found = values_of(metric, rounds, self.rounds)
         return [value for value in found if value is not None]
 
     def to_json(self) -> str:
@@ -154,6 +189,7 @@ class Measurement:
             "cell": self.cell,
             "workload": dict(self.workload),
             "numbers": dict(self.numbers),
+            "sources": sources_of(self.rounds),
             "derived": {name: list(values) for name, values in self.derived.items()},
             "notes": list(self.notes),
         }

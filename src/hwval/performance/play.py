@@ -39,7 +39,9 @@ from hwval.performance.client_side import why_invalid
 from hwval.performance.engine_side import engine_numbers
 from hwval.performance.engine_side import peak_numbers
 from hwval.performance.measurement import Round
+from hwval.performance.reservoir import Reservoir
 from hwval.telemetry import DeviceWatch
+from hwval.telemetry import Seen
 from hwval.telemetry import Sensor
 
 __all__ = ["Player", "Subject"]
@@ -89,7 +91,8 @@ class Player:
         marks_client_bound: Whether rounds in which the generator was the limit count, with a note.
         tell: Shows how far it is.
         run: Sends a load; the load generator's own.
-        ttft_values_s: Point -> times to first token of requests in rounds that count.
+        ttft_values_s: Point -> times to first token of requests in rounds that count, a fair sample
+            if they are many.
     """
 
     subject: Subject
@@ -99,6 +102,7 @@ class Player:
     tell: Callable[[str], None] = lambda _text: None
     run: Callable[[LoadPlan, Callable[[Progress], None] | None], LoadRun] = run_load
     ttft_values_s: dict[str, list[float]] = field(default_factory=dict)
+    _kept: dict[str, Reservoir] = field(default_factory=dict, init=False)
 
     def seed(self, point: str, number: int) -> int:
         """Return the seed of a round: the same in every cell, another in every round."""
@@ -186,7 +190,7 @@ class Player:
         summary = summarise(run, goals)
         about = replace_samples(run, counted)
         client = client_numbers(about, summary if about is run else summarise(about, goals))
-        seen = watch.seen
+        seen = _seen_of(watch, run)
         bound = [why] if (why := client_bound(summary)) else []
         refused, marked = ([], bound) if self.marks_client_bound else (bound, [])
         reasons = (*why_invalid(summary, engine, seen.throttled), *refused)
@@ -212,28 +216,48 @@ class Player:
         )
 
     def _keep_ttft(self, point: str, run: LoadRun) -> None:
-        kept = self.ttft_values_s.setdefault(point, [])
-        kept += [one.ttft_s for one in run.samples if one.failure is None]
-        if len(kept) > _MOST_TTFT_VALUES:
-            kept.sort()
-            del kept[::2]
+        if point not in self._kept:
+            values = self.ttft_values_s.setdefault(point, [])
+            self._kept[point] = Reservoir(_MOST_TTFT_VALUES, values)
+        self._kept[point].add(one.ttft_s for one in run.samples if one.failure is None)
 
     def _send(self, plans: Sequence[LoadPlan], what: str) -> list[LoadRun]:
-        watch = Stopwatch()
+        show = _Shown(self.tell, what, plans)
+        if len(plans) == 1:
+            return [self.run(plans[0], show.of(0))]
+        with ThreadPoolExecutor(len(plans)) as pool:
+            pending = [
+                pool.submit(self.run, plan, show.of(place)) for place, plan in enumerate(plans)
+            ]
+            return [one.result() for one in pending]
+
+
+class _Shown:
+    """Shows how far several loads of the same time are, as one."""
+
+    def __init__(self, tell: Callable[[str], None], what: str, plans: Sequence[LoadPlan]) -> None:
+        self._tell, self._what = tell, what
+        self._all = [Progress("", 0, 0, len(plan.asks)) for plan in plans]
+        self._watch = Stopwatch()
+        self._lock = threading.Lock()
+
+    def of(self, place: int) -> Callable[[Progress], None]:
+        """Return what takes the progress of one of the loads, from any thread."""
 
         def show(progress: Progress) -> None:
-            rate = progress.ended / watch.elapsed_s if watch.elapsed_s > 0 else 0.0
-            failed = f", {progress.failed} failed" if progress.failed else ""
-            self.tell(
-                f"{what} · {progress.stage}: {progress.ended} of {progress.total}{failed}, "
-                f"{rate:.3g}/s"
-            )
+            with self._lock:
+                self._all[place] = progress
+                self._show(progress.stage)
 
-        if len(plans) == 1:
-            return [self.run(plans[0], show)]
-        with ThreadPoolExecutor(len(plans)) as pool:
-            pending = [pool.submit(self.run, plan, None) for plan in plans]
-            return [one.result() for one in pending]
+        return show
+
+    def _show(self, stage: str) -> None:
+        ended, failed, total = (
+            sum(getattr(one, name) for one in self._all) for name in ("ended", "failed", "total")
+        )
+        rate = ended / self._watch.elapsed_s if self._watch.elapsed_s > 0 else 0.0
+        told = f", {failed} failed" if failed else ""
+        self._tell(f"{self._what} · {stage}: {ended} of {total}{told}, {rate:.3g}/s")
 
 
 def replace_samples(run: LoadRun, counted: Callable[[Sample], bool]) -> LoadRun:
@@ -307,6 +331,18 @@ def _together(engines: Sequence[dict[str, float]]) -> dict[str, float]:
         for name in added
         if all(name in one for one in engines)
     }
+
+
+def _seen_of(watch: DeviceWatch, run: LoadRun) -> Seen:
+    """Return what was seen of devices, with the energy of the load alone.
+
+    Processes of the generator start before it and are read out behind it, while devices idle.
+    """
+    sent = [sample for sample in run.samples if sample.sent_ns]
+    if not sent:
+        return watch.seen
+    begin_ns, end_ns = min(one.sent_ns for one in sent), max(one.ended_ns for one in sent)
+    return watch.seen_between(begin_ns / 1e9, end_ns / 1e9)
 
 
 def _energy(device: Mapping[str, float], output_tokens: int) -> dict[str, float]:

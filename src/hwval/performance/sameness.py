@@ -18,8 +18,9 @@ from typing import Any
 from typing import Final
 
 from hwval.errors import UsageError
+from hwval.generate import Generation
 
-__all__ = ["Greedy", "read_answers", "surely_changed", "write_answers"]
+__all__ = ["Greedy", "greedy_answers", "read_answers", "surely_changed", "write_answers"]
 
 # bfloat16 has 8 bits of significand: logits of 16 to 32 are 1/8 apart, and two of them may each be
 # rounded the other way.
@@ -39,6 +40,22 @@ class Greedy:
     prompt: str
     tokens: tuple[str, ...]
     alternatives: tuple[Mapping[str, float], ...]
+
+
+def greedy_answers(generation: Generation, count: int, tokens: int) -> list[Greedy]:
+    """Ask the engine for greedy answers.
+
+    Args:
+        generation: Speaks with it.
+        count: How many prompts, the same for every cell.
+        tokens: Length of each answer at most.
+    """
+    prompts = generation.prompts(count)
+    answers = [generation.speak(prompt, tokens=tokens) for prompt in prompts]
+    return [
+        Greedy(prompt, one.tokens, one.alternatives)
+        for prompt, one in zip(prompts, answers, strict=True)
+    ]
 
 
 def surely_changed(own: Sequence[Greedy], other: Sequence[Greedy]) -> list[str]:

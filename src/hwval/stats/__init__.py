@@ -10,8 +10,6 @@ from hwval.stats.interval import Interval
 from hwval.stats.interval import bootstrap_interval
 from hwval.stats.interval import mean_interval
 from hwval.stats.interval import percentile_interval
-from hwval.stats.interval import ratio_interval
-from hwval.stats.interval import ratio_p_value
 from hwval.stats.multiple import discoveries
 from hwval.stats.noise import Noise
 from hwval.stats.noise import noise_of
@@ -22,6 +20,10 @@ from hwval.stats.proportion import Reference
 from hwval.stats.proportion import compare_with_reference
 from hwval.stats.proportion import mcnemar_exact
 from hwval.stats.proportion import wilson_interval
+from hwval.stats.ratio import more_rounds_can_decide
+from hwval.stats.ratio import ratio_interval
+from hwval.stats.ratio import ratio_p_value
+from hwval.stats.ratio import smallest_detectable_ratio
 from hwval.stats.sequential import DEFAULT_LOOKS
 from hwval.stats.sequential import Decision
 from hwval.stats.sequential import Looks
@@ -43,6 +45,7 @@ __all__ = [
     "discoveries",
     "mcnemar_exact",
     "mean_interval",
+    "more_rounds_can_decide",
     "noise_of",
     "paired_interval",
     "percentile_interval",
@@ -50,6 +53,7 @@ __all__ = [
     "ratio_p_value",
     "rounds_interval",
     "smallest_detectable_effect",
+    "smallest_detectable_ratio",
     "smallest_paired_loss",
     "wilson_interval",
 ]

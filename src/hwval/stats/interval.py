@@ -18,11 +18,11 @@ from typing import Final
 __all__ = [
     "Interval",
     "bootstrap_interval",
+    "check_values",
     "deviation",
     "mean_interval",
     "percentile_interval",
-    "ratio_interval",
-    "ratio_p_value",
+    "t_p_value",
     "t_quantile",
 ]
 
@@ -64,7 +64,7 @@ def mean_interval(values: Sequence[float], confidence: float = 0.95) -> Interval
 
     Source: Student 1908; see Montgomery and Runger, Applied Statistics, 8-2.
     """
-    _check(values, confidence)
+    check_values(values, confidence)
     mean, n = statistics.fmean(values), len(values)
     if n == 1:
         return Interval(mean, -math.inf, math.inf, confidence, n)
@@ -95,7 +95,7 @@ def bootstrap_interval(
 
     Source: Efron 1987, Better bootstrap confidence intervals.
     """
-    _check(values, confidence, least=2)
+    check_values(values, confidence, least=2)
     estimate = float(statistic(values))
     if len(set(values)) == 1:
         return Interval(estimate, estimate, estimate, confidence, len(values))
@@ -132,7 +132,7 @@ def percentile_interval(
 
     Source: Hahn and Meeker 1991, Statistical Intervals, 5.2.
     """
-    _check(values, confidence)
+    check_values(values, confidence)
     if not 0 < share < 1:
         raise ValueError(f"the share is {share}, expected one between 0 and 1")
     from scipy.special import bdtr
@@ -149,47 +149,6 @@ def percentile_interval(
         confidence=confidence,
         n=n,
     )
-
-
-def ratio_interval(
-    above: Sequence[float],
-    below: Sequence[float],
-    confidence: float = 0.95,
-    *,
-    paired: bool = False,
-) -> Interval:
-    """Return the interval of how many times ``above`` is ``below``.
-
-    The ratio of geometric means: rates and latencies vary by shares, and a ratio of logarithms is
-    the same seen from either side.
-
-    Args:
-        above: One number a round, all > 0.
-        below: Likewise, of what it is compared with.
-        confidence: Two-sided, between 0 and 1.
-        paired: Round i of both was measured together, so that what disturbs both cancels.
-
-    Raises:
-        ValueError: No values, one that is not finite or not > 0, or pairs of unequal number.
-
-    Source: Welch 1947 on logarithms; Student's t on their differences where paired.
-    """
-    _check(above, confidence)
-    _check(below, confidence)
-    difference = _log_difference(above, below, paired=paired)
-    mean, half = difference.mean, difference.half(confidence)
-    n = min(len(above), len(below))
-    return Interval(math.exp(mean), _exp(mean - half), _exp(mean + half), confidence, n)
-
-
-def ratio_p_value(above: Sequence[float], below: Sequence[float], *, paired: bool = False) -> float:
-    """Return how likely at least such a ratio is where there is no difference, two-sided.
-
-    Args and errors are those of ``ratio_interval``; a single value on a side gives 1.
-    """
-    _check(above, 0.5)
-    _check(below, 0.5)
-    return _log_difference(above, below, paired=paired).p_value
 
 
 def deviation(values: Sequence[float]) -> float:
@@ -210,56 +169,11 @@ def t_quantile(share: float, freedom: float) -> float:
     return float(stdtrit(freedom, share))
 
 
-@dataclass(frozen=True, slots=True)
-class _Difference:
-    """A difference of means with its standard error and Student's degrees of freedom."""
+def t_p_value(statistic: float, freedom: float) -> float:
+    """Return how likely Student's t is at least so far from 0, two-sided."""
+    from scipy.special import stdtr
 
-    mean: float
-    error: float
-    freedom: float
-
-    def half(self, confidence: float) -> float:
-        """Return half the width of the interval."""
-        if self.freedom == 0:
-            return math.inf
-        return t_quantile((1 + confidence) / 2, self.freedom) * self.error if self.error else 0.0
-
-    @property
-    def p_value(self) -> float:
-        if self.freedom == 0 or self.mean == 0:
-            return 1.0
-        if self.error == 0:
-            return 0.0
-        from scipy.special import stdtr
-
-        return float(2 * stdtr(self.freedom, -abs(self.mean) / self.error))
-
-
-def _log_difference(above: Sequence[float], below: Sequence[float], *, paired: bool) -> _Difference:
-    if min(*above, *below) <= 0:
-        raise ValueError("a ratio needs values above 0")
-    tops, bottoms = [math.log(value) for value in above], [math.log(value) for value in below]
-    if paired:
-        if len(tops) != len(bottoms):
-            raise ValueError(f"{len(tops)} values cannot be paired with {len(bottoms)}")
-        tops, bottoms = [a - b for a, b in zip(tops, bottoms, strict=True)], []
-    mean = statistics.fmean(tops) - (statistics.fmean(bottoms) if bottoms else 0.0)
-    series = [values for values in (tops, bottoms) if values]
-    if min(map(len, series)) == 1:
-        return _Difference(mean, math.inf, 0)
-    shares = [statistics.variance(values) / len(values) for values in series]
-    total = sum(shares)
-    if total == 0:
-        return _Difference(mean, 0.0, 1)
-    freedom = 1 / sum(
-        (share / total) ** 2 / (len(values) - 1)
-        for share, values in zip(shares, series, strict=True)
-    )
-    return _Difference(mean, math.sqrt(total), freedom)
-
-
-def _exp(value: float) -> float:
-    return math.exp(value) if value < 700 else math.inf
+    return float(2 * stdtr(freedom, -abs(statistic)))
 
 
 def _percentile(ordered: Sequence[float], share: float) -> float:
@@ -269,7 +183,12 @@ def _percentile(ordered: Sequence[float], share: float) -> float:
     return ordered[left] + (place - left) * (ordered[right] - ordered[left])
 
 
-def _check(values: Sequence[float], confidence: float, least: int = 1) -> None:
+def check_values(values: Sequence[float], confidence: float, least: int = 1) -> None:
+    """Refuse what no interval can be made of.
+
+    Raises:
+        ValueError: Too few values, one that is not finite, or a confidence outside 0 to 1.
+    """
     if len(values) < least:
         raise ValueError(f"{len(values)} values, expected at least {least}")
     if not all(math.isfinite(value) for value in values):

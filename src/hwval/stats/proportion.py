@@ -20,6 +20,7 @@ __all__ = [
 ]
 
 _NORMAL: Final = NormalDist()
+_HALVINGS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +140,27 @@ def compare_with_reference(
         confidence=confidence,
         n=n,
     )
-    variance = base * (1 - base) * (1 / n + (0 if size is None else 1 / size))
     reach = _NORMAL.inv_cdf((1 + confidence) / 2) + _NORMAL.inv_cdf(power)
+    smallest = _smallest_loss(base, n, 0.0 if size is None else base * (1 - base) / size, reach)
     decision = decide(interval, -margin, higher_is_better=True)
-    return Loss(own, interval, margin, decision, reach * math.sqrt(variance))
+    return Loss(own, interval, margin, decision, smallest)
+
+
+def _smallest_loss(base: float, n: int, variance: float, reach: float) -> float:
+    """Return the loss that is ``reach`` standard errors of the difference it makes.
+
+    Source: normal approximation, with the noise of the share that is lost to; that of the
+    reference itself finds a loss near 0.85 in 75 of 100 runs instead of 80.
+    """
+    low, high = 0.0, base
+    for _ in range(_HALVINGS):
+        loss = (low + high) / 2
+        left = base - loss
+        if loss < reach * math.sqrt(left * (1 - left) / n + variance):
+            low = loss
+        else:
+            high = loss
+    return max(high, min(1.0, reach * math.sqrt(variance)))
 
 
 def mcnemar_exact(lost: int, won: int) -> float:

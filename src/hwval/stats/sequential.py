@@ -83,6 +83,23 @@ class Looks:
         """Two-sided confidence of the interval at each look."""
         return 1 - 2 * self.alpha / len(self.rounds)
 
+    def confidence_beside(self, other: Looks, rounds: int) -> float:
+        """Return the two-sided confidence of each look at a ratio to a series that has ended.
+
+        The other series ended when its own limits were decided, so that its number of rounds is
+        chance, and leans to the side that decided them. Each of its looks, at which it may have
+        ended, therefore has an own share of the error: its first one half, since nearly all end
+        there, the later ones even parts of the rest. Added up over the looks of both, the errors
+        are at most ``alpha`` on a side, whatever made the other series end.
+
+        Args:
+            other: The looks that were planned for the other series.
+            rounds: After how many rounds it ended.
+        """
+        later = len(other.rounds) - 1
+        share = (0.5 if rounds <= other.first else 0.5 / later) if later else 1.0
+        return 1 - 2 * self.alpha * share / len(self.rounds)
+
     def next(self, done: int) -> int | None:
         """Return the rounds of the next look after ``done`` rounds, None if all are spent."""
         return next((rounds for rounds in self.rounds if rounds > done), None)

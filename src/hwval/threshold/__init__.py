@@ -6,7 +6,6 @@ from hwval.threshold.check import Check
 from hwval.threshold.check import invalid
 from hwval.threshold.check import judge
 from hwval.threshold.check import needs_more_rounds
-from hwval.threshold.check import relate
 from hwval.threshold.limit import Baseline
 from hwval.threshold.limit import Limit
 from hwval.threshold.limit import Limits
@@ -15,6 +14,9 @@ from hwval.threshold.metric import METRICS
 from hwval.threshold.metric import Metric
 from hwval.threshold.metric import metric_of
 from hwval.threshold.partner import find_partner
+from hwval.threshold.relation import Partner
+from hwval.threshold.relation import judge_ratio
+from hwval.threshold.relation import relate
 
 __all__ = [
     "METRICS",
@@ -23,10 +25,12 @@ __all__ = [
     "Limit",
     "Limits",
     "Metric",
+    "Partner",
     "Relation",
     "find_partner",
     "invalid",
     "judge",
+    "judge_ratio",
     "metric_of",
     "needs_more_rounds",
     "relate",

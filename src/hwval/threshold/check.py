@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -26,30 +25,41 @@ from hwval.stats import Interval
 from hwval.stats import Looks
 from hwval.stats import decide
 from hwval.stats import noise_of
-from hwval.stats import ratio_interval
 from hwval.stats import rounds_interval
 from hwval.stats import smallest_detectable_effect
 from hwval.threshold.limit import Band
 from hwval.threshold.limit import Limit
 from hwval.threshold.metric import Metric
 from hwval.threshold.metric import metric_of
-from hwval.threshold.partner import find_partner
 from hwval.verdict import Outcome
 
-__all__ = ["Check", "CheckKind", "invalid", "judge", "needs_more_rounds", "relate"]
+__all__ = [
+    "OUTCOMES",
+    "VERBS",
+    "Check",
+    "CheckKind",
+    "invalid",
+    "judge",
+    "needs_more_rounds",
+    "numbers_of",
+    "range_words",
+    "source_of",
+]
 
 CheckKind = Literal["floor", "ceiling", "of_ceiling", "baseline", "relative_to", "plausible"]
 
-_OUTCOMES: Final = {
+OUTCOMES: Final[Mapping[Decision, Outcome]] = {
     Decision.HOLDS: Outcome.PASS,
     Decision.BREAKS: Outcome.FAIL,
     Decision.OPEN: Outcome.INCONCLUSIVE,
 }
-_VERBS: Final = {
+"""What a decision is called."""
+VERBS: Final[Mapping[Decision, str]] = {
     Decision.HOLDS: "keeps {}",
     Decision.BREAKS: "breaks {}",
     Decision.OPEN: "{} is not decided",
 }
+"""What a decision says of a promise, which stands for the braces."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +87,7 @@ class Check:
         noise_share: Standard deviation of a round as a part of the mean; None with one round.
         is_open: Whether more rounds may decide it.
         source: Where the promise comes from, with its date.
-        partner: Id of the other cell, for ``relative_to``.
+        partner: Id of the other cell, or name of the other point, for ``relative_to``.
     """
 
     metric: str
@@ -138,73 +148,6 @@ def judge(
     return checks if checks or implausible is None else (implausible,)
 
 
-def relate(
-    metric: str,
-    limit: Limit,
-    cell: str,
-    rounds: Mapping[str, Sequence[float]],
-    cells: Collection[str],
-    *,
-    paired: bool = False,
-    alpha: float = DEFAULT_LOOKS.alpha,
-) -> Check:
-    """Hold two cells of the same run against each other, once both are measured.
-
-    Args:
-        metric: Name of the metric.
-        limit: Of the cell whose promise it is, with ``relative_to``.
-        cell: Id of that cell.
-        rounds: Cell id -> one value a round, of the same measurement; only of cells that
-            were measured.
-        cells: Ids of all cells of the run.
-        paired: Round i of both was measured together.
-        alpha: Largest share of wrong answers on either side.
-
-    Returns:
-        INCONCLUSIVE where the other cell or its measurement is missing, or a value is not above
-        0 and has no ratio; never a PASS then.
-
-    Raises:
-        ValueError: The limit has no relation, or a value is not finite.
-    """
-    known, relation = metric_of(metric), limit.relative_to
-    if relation is None:
-        raise ValueError(f"{metric} is not promised relative to another cell")
-    partner, why = find_partner(cell, relation.cell, cells)
-    own, other = rounds.get(cell, ()), rounds.get(partner or "", ())
-    word = "at least" if known.higher_is_better else "at most"
-    promise = f"{word} {relation.factor:g} times {partner or relation.cell}"
-    numbers: dict[str, Any] = {}
-    if not own or not other:
-        text = f"{metric}: {promise} cannot be told: {why or _missing(own, partner)}"
-        outcome = Outcome.INCONCLUSIVE
-    elif min(*own, *other) <= 0:
-        text = f"{metric}: {promise} cannot be told: a round had {min(*own, *other):g}"
-        outcome = Outcome.INCONCLUSIVE
-    else:
-        interval = ratio_interval(own, other, 1 - 2 * alpha, paired=paired)
-        decision = decide(interval, relation.factor, higher_is_better=known.higher_is_better)
-        outcome, numbers = _OUTCOMES[decision], _numbers(interval)
-        said = f"{interval.mean:.3g} times ({_range(interval, lambda value: f'{value:.3g}')})"
-        text = f"{metric} is {said}: {_VERBS[decision].format(promise)}"
-    return Check(
-        metric=metric,
-        unit="times",
-        kind="relative_to",
-        outcome=outcome,
-        text=text,
-        limit=promise,
-        limit_value=relation.factor,
-        source=_source(limit),
-        partner=partner,
-        **numbers,
-    )
-
-
-def _missing(own: Sequence[float], partner: str | None) -> str:
-    return f"{partner if own else 'this cell'} was not measured"
-
-
 def invalid(metric: str, limit: Limit, why: str) -> Check:
     """Return the check of a measurement that does not count: it is neither fast nor slow.
 
@@ -223,7 +166,7 @@ def invalid(metric: str, limit: Limit, why: str) -> Check:
         text=f"{metric}: not judged, the measurement does not count: {why}",
         limit="" if bound is None else known.format(bound),
         limit_value=bound,
-        source=_source(limit),
+        source=source_of(limit),
     )
 
 
@@ -259,14 +202,14 @@ def _promises(metric: Metric, limit: Limit, ceiling: float | None) -> Iterator[_
     more = metric.higher_is_better
     if limit.bound is not None:
         kind = _bound_kind(metric)
-        yield _Promise(kind, limit.bound, f"{kind} {metric.format(limit.bound)}", _source(limit))
+        yield _Promise(kind, limit.bound, f"{kind} {metric.format(limit.bound)}", source_of(limit))
     if limit.of_ceiling is not None:
         value = None
         words = f"{limit.of_ceiling * 100:.3g} % of what the roofline allows"
         if ceiling is not None:
             value = ceiling * limit.of_ceiling if more else ceiling / limit.of_ceiling
             words += f", {metric.format(value)} of {metric.format(ceiling)}"
-        yield _Promise("of_ceiling", value, words, _source(limit))
+        yield _Promise("of_ceiling", value, words, source_of(limit))
     if (base := limit.baseline) is not None:
         value = base.value * (1 - base.tolerance if more else 1 + base.tolerance)
         by = f"{'less' if more else 'plus'} {base.tolerance * 100:.3g} %"
@@ -317,7 +260,7 @@ class _Measured:
             smallest_detectable=smallest_detectable_effect(self.values, confidence),
             noise_share=noise.share if noise else None,
             is_open=is_open,
-            **_numbers(self.interval),
+            **numbers_of(self.interval),
         )
 
     def _decide(self, promise: _Promise) -> tuple[Outcome, str, bool]:
@@ -330,10 +273,10 @@ class _Measured:
             return Outcome.INCONCLUSIVE, why, False
         more = self.metric.higher_is_better
         decision = decide(self.interval, promise.value, higher_is_better=more)
-        why = _VERBS[decision].format(promise.words)
+        why = VERBS[decision].format(promise.words)
         if decision is Decision.OPEN:
             why += self._undecided()
-        return _OUTCOMES[decision], why, decision is Decision.OPEN
+        return OUTCOMES[decision], why, decision is Decision.OPEN
 
     def _undecided(self) -> str:
         smallest = smallest_detectable_effect(self.values, self.interval.confidence)
@@ -365,11 +308,12 @@ class _Measured:
     def _words(self) -> str:
         band = self.limit.band(self.metric, self.interval.mean)
         words = f"{self.metric.name} is {self.metric.format(self.interval.mean)}"
-        words += f" ({_range(self.interval, self.metric.format)})"
+        words += f" ({range_words(self.interval, self.metric.format)})"
         return words if band is None else f"{words}, {band}"
 
 
-def _numbers(interval: Interval) -> dict[str, Any]:
+def numbers_of(interval: Interval) -> dict[str, Any]:
+    """Return the fields of a check that tell an interval; an end that is infinite is absent."""
     low, high = (end if math.isfinite(end) else None for end in (interval.low, interval.high))
     return {
         "value": interval.mean,
@@ -380,7 +324,8 @@ def _numbers(interval: Interval) -> dict[str, Any]:
     }
 
 
-def _range(interval: Interval, form: Callable[[float], str]) -> str:
+def range_words(interval: Interval, form: Callable[[float], str]) -> str:
+    """Return the ends of an interval and its rounds in words, the unit once."""
     if not (math.isfinite(interval.low) and math.isfinite(interval.high)):
         return "a single round"
     low, high = form(interval.low), form(interval.high)
@@ -393,6 +338,7 @@ def _bound_kind(metric: Metric) -> CheckKind:
     return "floor" if metric.higher_is_better else "ceiling"
 
 
-def _source(limit: Limit) -> str | None:
+def source_of(limit: Limit) -> str | None:
+    """Return where the numbers of a limit come from, with their date."""
     parts = [limit.source, f"({limit.date.isoformat()})" if limit.date else None]
     return " ".join(part for part in parts if part) or None

@@ -41,7 +41,7 @@ def find_partner(cell: str, pattern: str, cells: Collection[str]) -> tuple[str |
     shared = {
         other: sum(a == b for a, b in zip(axes, other.split(_SEPARATOR), strict=False))
         for other in cells
-        if other != cell and (fnmatchcase(other, pattern) or _variant(other) == pattern)
+        if other != cell and _means(pattern, other)
     }
     most = max(shared.values(), default=0)
     best = sorted(other for other, count in shared.items() if count == most)
@@ -50,7 +50,13 @@ def find_partner(cell: str, pattern: str, cells: Collection[str]) -> tuple[str |
     if best:
         named = ", ".join(best[:_MOST_NAMED])
         return None, f"{pattern!r} means {len(best)} cells alike: {named}"
+    if _means(pattern, cell):
+        return None, f"{pattern!r} is this cell itself, and no other is meant by it"
     return None, f"no cell of this run is {pattern!r}; {near_names(pattern, _names(cell, cells))}"
+
+
+def _means(pattern: str, cell: str) -> bool:
+    return fnmatchcase(cell, pattern) or _variant(cell) == pattern
 
 
 def _variant(cell: str) -> str:
