@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -57,6 +58,20 @@ def test_amd_device_at_its_critical_temperature_is_throttled(tmp_path: Path) -> 
 
     assert found.slowdowns == ("temperature at its critical limit",)
     assert found.power_w == 9.0
+
+
+def test_amd_table_of_the_firmware_fills_what_the_files_leave_out(tmp_path: Path) -> None:
+    """Where both tell, the monitoring chip's own file is taken."""
+    device = tmp_path / "sys/class/drm/renderD128/device"
+    write(tmp_path, {"sys/class/drm/renderD128/device/hwmon/hwmon3/power1_input": "9000000"})
+    table = struct.pack("<HBB6H6xH88xQ", 120, 1, 3, 40, 50, 45, 0, 0, 0, 250, 1 << 46 | 1)
+    (device / "gpu_metrics").write_bytes(table)
+
+    found = AmdSensor("/dev/dri/renderD128", tmp_path).read()
+
+    assert (found.power_w, found.temperature_c) == (9.0, 50.0)
+    assert found.is_power_capped
+    assert found.slowdowns == ("processor hot signal",)
 
 
 def test_partition_without_sensors_says_nothing(tmp_path: Path) -> None:
@@ -143,7 +158,7 @@ def test_processors_by_the_files_of_the_kernel(tmp_path: Path) -> None:
     )
 
     assert CpuSensor((0, 1), tmp_path).read() == Reading(
-        clock_hz=2.5e9, temperature_c=55.0, throttle_count=5
+        clock_hz=2.5e9, temperature_c=55.0, throttle_counts={"throttled for heat": 5}
     )
 
 

@@ -7,9 +7,13 @@ from dataclasses import dataclass
 from dataclasses import field
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hwval.telemetry import DeviceWatch
 from hwval.telemetry import Reading
+from hwval.telemetry import Seen
+from hwval.telemetry.watch import _area
 
 
 @dataclass
@@ -27,11 +31,29 @@ class Script:
         return next(self._left, self.readings[-1])
 
 
+NOW_S = [0.0]
+
+
+@pytest.fixture(autouse=True)
+def held_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of the watch, which the tests move."""
+    NOW_S[0] = 0.0
+    monkeypatch.setattr("hwval.telemetry.watch.monotonic_s", lambda: NOW_S[0])
+
+
 def watch(*sensors: Script) -> DeviceWatch:
     # So seldom that only the first and the last reading are taken.
     with DeviceWatch(sensors, every_s=60.0) as found:
-        pass
+        NOW_S[0] += 1.0
     return found
+
+
+def watch_all(readings: list[Reading]) -> Seen:
+    """Return what comes of readings that were all taken."""
+    with DeviceWatch([Script("a", readings)], every_s=60.0) as found:
+        for _ in readings[2:]:
+            found._read()
+    return found.seen
 
 
 def test_power_adds_up_over_devices() -> None:
@@ -66,13 +88,17 @@ def test_energy_is_the_counters_where_all_devices_have_one() -> None:
 
 
 def test_slowdowns_are_told_once_by_device() -> None:
-    """A rising throttle count is one too."""
+    """A counter that rises is one too; one that stands is not, however high."""
+    counts = {"heat": 4, "signal": 900}
     seen = watch(
         Script("gpu 0", [Reading(slowdowns=("hot",)), Reading(slowdowns=("hot",))]),
-        Script("cpu", [Reading(throttle_count=4), Reading(throttle_count=7)]),
+        Script(
+            "gpu 1",
+            [Reading(throttle_counts=counts), Reading(throttle_counts=counts | {"heat": 7})],
+        ),
     ).seen
 
-    assert seen.throttled == ("gpu 0: hot", "cpu: throttled 3 times for heat")
+    assert seen.throttled == ("gpu 0: hot", "gpu 1: heat, counted 3 times")
 
 
 def test_nothing_is_made_of_nothing() -> None:
@@ -97,3 +123,55 @@ def test_device_of_two_instances_is_read_once() -> None:
         watch(Script("a", [reading]), Script("a", [reading])).seen.numbers["device_power_mean_w"]
         == 100.0
     )
+
+
+def test_budget_that_was_met_between_two_readings() -> None:
+    """As a counter tells; what it counted before, or nobody saw, is nothing."""
+    counts = [None, 70, 70, 75, None]
+    seen = watch_all([Reading(power_capped_count=count) for count in counts])
+
+    assert seen.numbers["device_power_capped_share"] == pytest.approx(1 / 5)
+    assert seen.throttled == ()
+
+
+def watch_over(readings: list[Reading]) -> DeviceWatch:
+    """Return a watch that took one reading a second, from second 0."""
+    with DeviceWatch([Script("a", readings)], every_s=60.0) as found:
+        for NOW_S[0] in range(1, len(readings) - 1):
+            found._read()
+        NOW_S[0] = len(readings) - 1
+    return found
+
+
+def test_energy_is_that_of_the_part_that_is_asked_for() -> None:
+    """What a device draws while it waits for the load is not the load's."""
+    powers_w = [100.0, 100.0, 300.0, 300.0, 100.0]
+    found = watch_over([Reading(power_w=power_w) for power_w in powers_w])
+
+    assert found.seen.numbers["device_energy_j"] == pytest.approx(100 + 200 + 300 + 200)
+    busy = found.seen_between(2.0, 3.0).numbers
+    assert (busy["device_energy_j"], busy["device_power_mean_w"]) == pytest.approx((300.0, 300.0))
+    assert found.seen_between(1.5, 2.0).numbers["device_energy_j"] == pytest.approx(125.0)
+    assert found.seen_between(0.0, 1.0).numbers["device_power_max_w"] == 300.0
+
+
+def test_counter_is_read_off_between_its_readings() -> None:
+    """At both ends of the part, in proportion to the time."""
+    found = watch_over([Reading(energy_j=energy_j) for energy_j in (10.0, 20.0, 80.0)])
+
+    assert found.seen.numbers["device_energy_j"] == 70.0
+    assert found.seen_between(0.5, 1.5).numbers["device_energy_j"] == pytest.approx(5 + 30)
+    assert "device_energy_j" not in found.seen_between(3.0, 4.0).numbers
+
+
+@given(st.lists(st.floats(0, 500), min_size=1, max_size=6), st.floats(0, 6), st.floats(0, 6))
+def test_parts_add_up(powers_w: list[float], middle_s: float, end_s: float) -> None:
+    """Whatever the power did, and wherever the parts meet."""
+    middle_s, end_s = sorted([middle_s, end_s])
+    curve = [(float(second), power_w) for second, power_w in enumerate(powers_w)]
+    whole = _area(curve, 0.0, end_s)
+
+    assert _area(curve, 0.0, middle_s) + _area(curve, middle_s, end_s) == pytest.approx(
+        whole, abs=1e-6
+    )
+    assert min(powers_w) * end_s - 1e-6 <= whole <= max(powers_w) * end_s + 1e-6

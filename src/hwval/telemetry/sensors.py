@@ -5,13 +5,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Iterable
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from typing import Final
-from typing import Protocol
 
-__all__ = ["AmdSensor", "CpuSensor", "NvidiaSensor", "Reading", "Sensor", "sensors_for"]
+from hwval.telemetry.gpu_metrics import parse_gpu_metrics
+from hwval.telemetry.reading import Reading
+from hwval.telemetry.reading import Sensor
+
+__all__ = ["AmdSensor", "CpuSensor", "NvidiaSensor", "sensors_for"]
 
 _RENDER_NODE: Final = "/dev/dri/renderD"
 _CPU_CHIPS: Final = frozenset({"coretemp", "k10temp", "zenpower", "cpu_thermal"})
@@ -27,42 +30,6 @@ _NVIDIA_SLOWDOWNS: Final = {
 _NVIDIA_POWER_CAP: Final = 0x04
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """What a sensor says at one moment; None where it says nothing.
-
-    Attributes:
-        power_w: Power that the device draws.
-        energy_j: Energy since some moment in the past; only differences mean something.
-        clock_hz: Clock of its compute units.
-        temperature_c: The hottest of its places that are measured.
-        memory_bytes: Memory in use on it, by whomever.
-        is_power_capped: Whether it runs slower to stay below its power limit.
-        slowdowns: Why it runs slower against its will, in words.
-        throttle_count: How often it has done so since some moment in the past.
-    """
-
-    power_w: float | None = None
-    energy_j: float | None = None
-    clock_hz: float | None = None
-    temperature_c: float | None = None
-    memory_bytes: int | None = None
-    is_power_capped: bool = False
-    slowdowns: tuple[str, ...] = ()
-    throttle_count: int | None = None
-
-
-class Sensor(Protocol):
-    """Something that can be read."""
-
-    @property
-    def name(self) -> str:
-        """Which device it is, for people."""
-
-    def read(self) -> Reading:
-        """Read it now; never raises."""
-
-
 class AmdSensor:
     """An AMD device by the files of its driver.
 
@@ -70,7 +37,8 @@ class AmdSensor:
         node: Its node, ``/dev/dri/renderD128``.
         root: Where the file system of the host begins.
 
-    Source: Documentation/gpu/amdgpu/thermal.rst and driver-misc.rst of the Linux kernel.
+    Source: Documentation/gpu/amdgpu/thermal.rst and driver-misc.rst of the Linux kernel; see also
+    ``hwval.telemetry.gpu_metrics``.
     """
 
     def __init__(self, node: str, root: Path = Path("/")) -> None:
@@ -78,20 +46,22 @@ class AmdSensor:
         self._folder = root / "sys/class/drm" / Path(node).name / "device"
 
     def read(self) -> Reading:
-        """Read it now."""
+        """Read it now; the files of the monitoring chip go before the table of the firmware."""
         chips = sorted(self._folder.glob("hwmon/hwmon*"))
         power_uw = _first(chip / name for chip in chips for name in _POWER_FILES)
         places = [path for chip in chips for path in chip.glob("temp*_input")]
         hottest = max(_numbers(places), default=None)
-        is_hot = any(map(_is_critical, places))
         clock_hz = _first(chip / "freq1_input" for chip in chips)
-        used = [_number(self._folder / name) for name in ("mem_info_vram_used",)]
-        return Reading(
-            power_w=None if power_uw is None else power_uw / 1e6,
-            clock_hz=clock_hz,
-            temperature_c=None if hottest is None else hottest / 1e3,
-            memory_bytes=None if used[0] is None else int(used[0]),
-            slowdowns=("temperature at its critical limit",) if is_hot else (),
+        used_bytes = _number(self._folder / "mem_info_vram_used")
+        told = parse_gpu_metrics(_bytes(self._folder / "gpu_metrics")) or Reading()
+        critical = ("temperature at its critical limit",) if any(map(_is_critical, places)) else ()
+        return replace(
+            told,
+            power_w=told.power_w if power_uw is None else power_uw / 1e6,
+            clock_hz=told.clock_hz if clock_hz is None else clock_hz,
+            temperature_c=told.temperature_c if hottest is None else hottest / 1e3,
+            memory_bytes=None if used_bytes is None else int(used_bytes),
+            slowdowns=(*told.slowdowns, *critical),
         )
 
 
@@ -179,7 +149,7 @@ class CpuSensor:
         return Reading(
             clock_hz=sum(clocks_khz) / len(clocks_khz) * 1e3 if clocks_khz else None,
             temperature_c=max(temperatures) / 1e3 if temperatures else None,
-            throttle_count=int(sum(counts)) if counts else None,
+            throttle_counts={"throttled for heat": int(sum(counts))} if counts else {},
         )
 
 
@@ -238,3 +208,10 @@ def _text(path: Path) -> str:
         return path.read_text("ascii").strip()
     except (OSError, ValueError):
         return ""
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return b""
