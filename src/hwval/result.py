@@ -22,7 +22,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 from typing import ClassVar
 from typing import Final
@@ -33,6 +32,7 @@ from hwval.verdict import Outcome
 
 __all__ = [
     "FORMAT_VERSION",
+    "NOT_NAMED",
     "CellRecord",
     "EndRecord",
     "EngineRecord",
@@ -47,6 +47,8 @@ __all__ = [
 FORMAT_VERSION: Final = 2
 _READABLE_VERSIONS: Final = frozenset({1, 2})
 JOURNAL_NAME: Final = "records.jsonl"
+NOT_NAMED: Final = "not named by --cell"
+"""Reason of a cell that the command line leaves out: it tells nothing of the cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +282,7 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
@@ -335,7 +332,9 @@ def read_run(folder: Path) -> Run:
         # Cut before decoding: a kill may have cut the last line inside a character.
         lines = path.read_bytes().split(b"\n")
     except OSError as error:
-        raise UsageError(f"{path}: not readable as a run's journal: {error}") from error
+        raise UsageError(
+            f"{path}: cannot be read: {error.strerror or error}; name the folder of a run"
+        ) from error
     records = [_read_line(path, number, line) for number, line in enumerate(lines[:-1], 1)]
     if not records or not isinstance(records[0], RunRecord):
         raise UsageError(f"{path}:1: the head of the run is missing; nothing was recorded")

@@ -209,9 +209,7 @@ def test_line_of_50_megabytes(hwval: Call, logs: Path) -> None:
     assert len(out) < 100_000
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     content=st.one_of(
         st.binary(max_size=400),

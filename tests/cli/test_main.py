@@ -22,7 +22,7 @@ def test_help_names_every_command(hwval: Call) -> None:
     assert code == 0
     assert all(
         f" {name} " in out
-        for name in ("probe", "plan", "show", "diagnose", "load", "report", "reap")
+        for name in ("probe", "plan", "show", "diagnose", "load", "report", "ci-matrix", "reap")
     )
     assert "pytest" in out
 
@@ -102,14 +102,55 @@ def test_mistake_is_one_line(hwval: Call, tmp_path: Path, arguments: tuple[str, 
 
 
 @pytest.mark.parametrize(
-    "arguments", [("show",), ("plan", "--nope"), ("nope",), ("report",), ("probe", "x")]
+    ("arguments", "command"),
+    [
+        (("show",), "hwval show"),
+        (("plan", "--nope"), "hwval plan"),
+        (("nope",), "hwval"),
+        (("report",), "hwval report"),
+        (("probe", "x"), "hwval probe"),
+        (("compare", "a", "b", "--least-change=7"), "hwval compare"),
+        (("ci-matrix", "--shards=0"), "hwval ci-matrix"),
+    ],
 )
-def test_wrong_usage_is_exit_status_2(hwval: Call, arguments: tuple[str, ...]) -> None:
-    """With a pointer to the help."""
+def test_wrong_usage_is_one_line(hwval: Call, arguments: tuple[str, ...], command: str) -> None:
+    """With a pointer to the help of what was called."""
     code, out, err = hwval(*arguments)
 
-    assert (code, out) == (2, "")
-    assert "--help" in err
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.endswith(f"; see `{command} --help`\n")
+
+
+def test_nothing_asked_is_the_help(hwval: Call) -> None:
+    """As somebody sees it who has just installed it."""
+    code, out, err = hwval()
+
+    assert (code, err) == (2, "")
+    assert "Usage: hwval" in out
+
+
+@pytest.mark.parametrize("command", ["hwval plan | true", "hwval plan >&-"])
+def test_reader_that_is_gone_is_no_traceback(command: str) -> None:
+    """Neither one that has seen enough nor one that was never there."""
+    scripts = Path(sys.executable).parent
+    done = subprocess.run(
+        ["bash", "-c", command], stderr=subprocess.PIPE, check=False, timeout=60,
+        env=os.environ | {"PATH": f"{scripts}:{os.environ['PATH']}"},
+    )  # fmt: skip
+
+    assert b"Traceback" not in done.stderr
+    assert done.stderr.count(b"\n") <= 1
+
+
+def test_plain_locale_is_enough() -> None:
+    """What it cannot write it writes otherwise."""
+    command = Path(sys.executable).with_name("hwval")
+    done = subprocess.run(
+        [command, "plan", "--matrix=\u00fc.yaml"], capture_output=True, check=False,
+        env=os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    )  # fmt: skip
+
+    assert (done.returncode, done.stdout, done.stderr.count(b"\n")) == (2, b"", 1)
 
 
 def test_disk_that_is_full_is_one_line() -> None:

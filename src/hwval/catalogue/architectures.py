@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-from hwval.resources import resource_path
-from hwval.yamlfile import load_yaml
 from hwval.yamlmodel import YamlModel
-from hwval.yamlmodel import validate
 
 __all__ = ["Architectures", "ArchitecturesSection", "load_architectures"]
 
@@ -50,10 +47,6 @@ def load_architectures() -> Architectures:
     Raises:
         MatrixError: The file is wrong.
     """
-    from hwval.catalogue.facts import CatalogueFile
+    from hwval.catalogue.facts import shipped_section
 
-    file = load_yaml(resource_path("matrices/catalogue/architectures.yaml"))
-    section = validate(file, CatalogueFile).architectures
-    if section is None:
-        raise file.error("required key 'architectures' is missing", ())
-    return Architectures(section)
+    return Architectures(shipped_section("architectures", lambda file: file.architectures))

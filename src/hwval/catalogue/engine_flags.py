@@ -22,12 +22,9 @@ from typing import Self
 from pydantic import model_validator
 
 from hwval.cell import ArgValue
-from hwval.resources import resource_path
 from hwval.spelling import near_names
-from hwval.yamlfile import load_yaml
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
-from hwval.yamlmodel import validate
 
 __all__ = ["EngineFlags", "EngineFlagsSection", "FlagEffect", "FlagFinding", "load_engine_flags"]
 
@@ -339,13 +336,9 @@ def load_engine_flags() -> EngineFlags:
     Raises:
         MatrixError: The file is wrong.
     """
-    from hwval.catalogue.facts import CatalogueFile
+    from hwval.catalogue.facts import shipped_section
 
-    file = load_yaml(resource_path("matrices/catalogue/engine_flags.yaml"))
-    section = validate(file, CatalogueFile).engine_flags
-    if section is None:
-        raise file.error("required key 'engine_flags' is missing", ())
-    return EngineFlags(section)
+    return EngineFlags(shipped_section("engine_flags", lambda file: file.engine_flags))
 
 
 def _replayed(section: EngineFlagsSection) -> Iterator[_Release]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated
@@ -10,6 +11,7 @@ from typing import Any
 from typing import Final
 from typing import Literal
 from typing import Self
+from typing import TypeVar
 
 from pydantic import AfterValidator
 from pydantic import BeforeValidator
@@ -27,9 +29,12 @@ from hwval.cell import slug
 from hwval.planning.model_shape import ShapeError
 from hwval.planning.model_shape import read_shape
 from hwval.planning.partition import parse_partition
+from hwval.resources import resource_path
 from hwval.units import parse_bytes
+from hwval.yamlfile import load_yaml
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
+from hwval.yamlmodel import validate
 
 __all__ = [
     "Bytes",
@@ -44,7 +49,10 @@ __all__ = [
     "Server",
     "Vendor",
     "catalogue_json_schema",
+    "shipped_section",
 ]
+
+_Section = TypeVar("_Section", bound=YamlModel)
 
 
 class Vendor(StrEnum):
@@ -335,3 +343,20 @@ def catalogue_json_schema() -> dict[str, Any]:
     """Return the JSON Schema of a file of the catalogue."""
     schema = CatalogueFile.model_json_schema(by_alias=True)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def shipped_section(name: str, section_of: Callable[[CatalogueFile], _Section | None]) -> _Section:
+    """Return what the shipped catalogue says in a file of its own.
+
+    Args:
+        name: Of the section and its file.
+        section_of: Takes it from the file.
+
+    Raises:
+        MatrixError: The file is wrong, or holds no such section.
+    """
+    file = load_yaml(resource_path(f"matrices/catalogue/{name}.yaml"))
+    section = section_of(validate(file, CatalogueFile))
+    if section is None:
+        raise file.error(f"required key {name!r} is missing", ())
+    return section

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import sys
 from typing import Annotated
+from typing import NoReturn
 
 import typer
 
 from hwval import __version__
 from hwval.cli import cells
+from hwval.cli import ci_matrix
 from hwval.cli import compare
 from hwval.cli import diagnose
 from hwval.cli import host
@@ -37,6 +39,7 @@ for _command in (
     load.load,
     runs.report,
     compare.compare,
+    ci_matrix.ci_matrix,
     runs.reap,
 ):
     app.command()(_command)
@@ -54,12 +57,27 @@ def version(
 
 def main() -> None:
     """Run the command; a person's mistake is one line and exit status 2."""
+    if sys.stdout is None:  # the caller has closed it
+        _refuse("standard output is closed, and there is nowhere to answer")
     try:
-        app(standalone_mode=True)
-    except HwvalError as error:
-        typer.echo(f"hwval: {error}", err=True)
+        sys.exit(app(prog_name="hwval", standalone_mode=False) or 0)
+    except typer.TyperException as error:
+        # Without arguments the help has been printed, and nothing is left to say.
+        if message := error.format_message().strip():
+            _refuse(f"{message.removesuffix('.')}; see `{_command_of(error)} --help`")
         sys.exit(2)
+    except HwvalError as error:
+        _refuse(str(error))
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
-        typer.echo(f"hwval: {where}{error.strerror or error}", err=True)
-        sys.exit(2)
+        _refuse(f"{where}{error.strerror or error}")
+
+
+def _command_of(error: typer.TyperException) -> str:
+    context = getattr(error, "ctx", None)
+    return "hwval" if context is None else str(context.command_path)
+
+
+def _refuse(message: str) -> NoReturn:
+    typer.echo(f"hwval: {message}", err=True)
+    sys.exit(2)

@@ -15,8 +15,10 @@ import typer
 from rich.table import Table
 
 from hwval.cli.common import AsJson
+from hwval.cli.common import Matrices
 from hwval.cli.common import cache_dir
 from hwval.cli.common import console
+from hwval.cli.common import default_matrices
 from hwval.errors import SelectionError
 
 if TYPE_CHECKING:
@@ -25,10 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["plan", "show"]
 
-Matrices = Annotated[
-    list[Path] | None,
-    typer.Option("--matrix", metavar="FILE", help="Matrix; repeatable. Default: smoke."),
-]
 HostFile = Annotated[
     Path | None, typer.Option("--host", metavar="FILE", help="Saved probe of another machine.")
 ]
@@ -125,11 +123,9 @@ def _select(
     from hwval.host import probe_host
     from hwval.host import read_host
     from hwval.placement import select
-    from hwval.resources import resource_path
 
-    files = matrices or [resource_path("matrices/smoke.yaml")]
     host = probe_host() if host_file is None else read_host(host_file)
-    return select(files, host, image=image, fetch=fetch)
+    return select(matrices or default_matrices(), host, image=image, fetch=fetch)
 
 
 def _plan_json(selection: Selection) -> dict[str, Any]:

@@ -12,11 +12,22 @@ import typer
 from platformdirs import user_cache_path
 from rich.console import Console
 
-__all__ = ["NOT_A_TERMINAL_COLUMNS", "AsJson", "cache_dir", "console"]
+__all__ = [
+    "NOT_A_TERMINAL_COLUMNS",
+    "AsJson",
+    "Matrices",
+    "cache_dir",
+    "console",
+    "default_matrices",
+]
 
 NOT_A_TERMINAL_COLUMNS: Final = 4000
 """Wide enough for any table: who reads a pipe wants each row in one line."""
 
+Matrices = Annotated[
+    list[Path] | None,
+    typer.Option("--matrix", metavar="FILE", help="Matrix; repeatable. Default: smoke."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
@@ -28,3 +39,10 @@ def console() -> Console:
 def cache_dir() -> Path:
     """Return the folder that runs of this machine share."""
     return Path(os.environ.get("HWVAL_CACHE_DIR") or user_cache_path("hwval"))
+
+
+def default_matrices() -> list[Path]:
+    """Return what is run where no matrix is named."""
+    from hwval.resources import resource_path
+
+    return [resource_path("matrices/smoke.yaml")]

@@ -9,20 +9,31 @@ import typer
 
 from hwval.cli.common import cache_dir
 from hwval.cli.common import console
+from hwval.errors import UsageError
 
 __all__ = ["reap", "report"]
 
 
 def report(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of a run.")],
+    runs: Annotated[
+        list[Path], typer.Argument(metavar="RUN", help="Folder of a run, or those of several.")
+    ],
+    into: Annotated[
+        Path | None,
+        typer.Option("--into", metavar="FOLDER", help="New folder for what several runs come to."),
+    ] = None,
 ) -> None:
-    """Write sign-off and Allure results of a run again, also of one that was killed."""
+    """Write sign-off and Allure results of a run again, also of one that was killed.
+
+    Several runs, of as many hosts, come to one sign-off.
+    """
     from hwval.allure import write_allure
     from hwval.result import read_run
     from hwval.signoff import write_signoff
     from hwval.summary import summarise
     from hwval.table import print_table
 
+    run = _one_of(runs, into)
     page, _ = write_signoff(run)
     loaded = read_run(run)
     write_allure(loaded, run / "allure-results")
@@ -32,6 +43,19 @@ def report(
     is_bad = any(cell.outcome.is_bad for cell in summary.cells)
     if is_bad or not summary.is_complete:
         raise typer.Exit(1)
+
+
+def _one_of(runs: list[Path], into: Path | None) -> Path:
+    """Return the folder of the one run, or of what several are merged into."""
+    from hwval.merge import merge_runs
+    from hwval.result import read_run
+
+    if into is None and len(runs) > 1:
+        raise UsageError(f"{len(runs)} runs are merged into a folder of their own: --into=FOLDER")
+    if into is None:
+        return runs[0]
+    merge_runs([read_run(run) for run in runs], into)
+    return into
 
 
 def reap() -> None:

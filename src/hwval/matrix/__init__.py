@@ -13,17 +13,20 @@ from typing import Final
 
 from hwval.catalogue import Catalogue
 from hwval.catalogue import load_catalogue
-from hwval.errors import MatrixError
 from hwval.errors import UsageError
 from hwval.matrix.asking import is_asked
 from hwval.matrix.asking import known_model
 from hwval.matrix.asking import offered_capabilities
 from hwval.matrix.asking import wanted_partners
+from hwval.matrix.context import overlong_requests
 from hwval.matrix.entry import Deadlines
 from hwval.matrix.entry import ExcludedCell
 from hwval.matrix.entry import MatrixEntry
 from hwval.matrix.expansion import expand
 from hwval.matrix.expansion import known_markers
+from hwval.matrix.expansion import refuse_same_ids
+from hwval.matrix.partners import groups_of
+from hwval.matrix.partners import partners_among
 from hwval.matrix.schema import MatrixFile
 from hwval.matrix.schema import PromisesSection
 from hwval.matrix.schema import matrix_json_schema
@@ -40,6 +43,7 @@ __all__ = [
     "Matrix",
     "MatrixEntry",
     "PromisesSection",
+    "groups_of",
     "is_asked",
     "known_markers",
     "known_model",
@@ -47,6 +51,8 @@ __all__ = [
     "load_matrix",
     "matrix_json_schema",
     "offered_capabilities",
+    "overlong_requests",
+    "partners_among",
     "reimage",
     "select_cells",
     "to_docker",
@@ -123,16 +129,6 @@ def load_matrices(
     if not paths:
         raise UsageError("no matrix is given, expected at least one file")
     matrices = tuple(load_matrix(path, catalogue=catalogue) for path in paths)
-    sources: dict[str, str] = {}
-    for matrix in matrices:
-        for entry in matrix.entries:
-            cell_id = entry.cell.id
-            if cell_id in sources:
-                raise MatrixError(
-                    f"duplicate cell {cell_id}, first in {sources[cell_id]}; "
-                    "a run asks each cell once",
-                    file=matrix.file,
-                    line=int(entry.source.rpartition(":")[2]),
-                )
-            sources[cell_id] = entry.source
+    every = (entry for matrix in matrices for entry in matrix.entries)
+    refuse_same_ids(every, "a run asks each cell once")
     return matrices

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -30,7 +31,7 @@ from hwval.matrix.schema import ExcludeRule
 from hwval.matrix.schema import MatrixFile
 from hwval.yamlfile import YamlFile
 
-__all__ = ["Expansion", "expand", "known_markers"]
+__all__ = ["Expansion", "expand", "known_markers", "refuse_same_ids"]
 
 # Values of --quantization that people select by; a matrix may name others.
 _USUAL_QUANTIZATIONS: Final = frozenset(
@@ -67,7 +68,7 @@ def expand(file: YamlFile, matrix: MatrixFile, catalogue: Catalogue) -> Expansio
     if not entries:
         problem = "every cell is excluded" if excluded else "no cells; give 'axes' or 'include'"
         raise file.error(problem, ("exclude",) if excluded else ())
-    _refuse_same_ids(entries, file)
+    refuse_same_ids(entries, "give one of them a 'name' of its own")
     return Expansion(
         entries, tuple(ExcludedCell(_cell(chosen), why, line) for chosen, why, line in excluded)
     )
@@ -202,15 +203,23 @@ def _marker(text: str) -> str:
     return _NOT_IN_MARKER.sub("_", text.lower()).strip("_")
 
 
-def _refuse_same_ids(entries: tuple[MatrixEntry, ...], file: YamlFile) -> None:
+def refuse_same_ids(entries: Iterable[MatrixEntry], advice: str) -> None:
+    """Refuse two cells of one id.
+
+    Args:
+        entries: The cells.
+        advice: What to do, or why not.
+
+    Raises:
+        MatrixError: At the second of them; it names the first.
+    """
     sources: dict[str, str] = {}
     for entry in entries:
         cell_id = entry.cell.id
         if cell_id in sources:
+            file, _, line = entry.source.rpartition(":")
+            first = sources[cell_id]
             raise MatrixError(
-                f"duplicate cell {cell_id}, first in {sources[cell_id]}; "
-                "give one of them a 'name' of its own",
-                file=file.name,
-                line=int(entry.source.rpartition(":")[2]),
+                f"duplicate cell {cell_id}, first in {first}; {advice}", file=file, line=int(line)
             )
         sources[cell_id] = entry.source

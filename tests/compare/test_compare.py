@@ -1,0 +1,55 @@
+"""What became better or worse between two runs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from hwval.compare import Change
+from hwval.compare import compare_runs
+from hwval.errors import UsageError
+from hwval.verdict import Outcome
+from tests.fakes.sample_run import make_cell
+from tests.fakes.sample_run import make_verdict
+from tests.fakes.two_runs import write_run
+
+CELL = make_cell(questions=("load/ready", "generate/chat"))
+
+
+def test_same_id_that_means_something_else_is_incomparable(tmp_path: Path) -> None:
+    """The fingerprint says so; nothing of the cell is worse or better."""
+    base = write_run(tmp_path / "a")
+    other = replace(CELL, fingerprint="ffffffffffff")
+    new = write_run(
+        tmp_path / "b", [make_verdict(other, "generate/chat", Outcome.FAIL)], cells=[other]
+    )
+    found = compare_runs(base, new)
+
+    assert found.cells[0].changes == [Change.INCOMPARABLE]
+    assert "0123456789ab before, ffffffffffff now" in found.cells[0].incomparable
+    assert not found.got_worse
+
+
+def test_runs_without_a_common_cell_are_refused(tmp_path: Path) -> None:
+    """With one line, as the same run twice is."""
+    base = write_run(tmp_path / "a")
+    new = write_run(tmp_path / "b", cells=[make_cell("synthetic:phi3")])
+
+    with pytest.raises(UsageError, match="not comparable: none of 1 cells"):
+        compare_runs(base, new)
+    with pytest.raises(UsageError, match="the same run"):
+        compare_runs(base, base)
+
+
+def test_what_differs_as_a_whole_is_told(tmp_path: Path) -> None:
+    """Another host, another hwval, a run that was cut short."""
+    base = write_run(tmp_path / "a", complete=False)
+    host = {"hostname": "lab-8", "cpu": "EPYC 9654"}
+    new = write_run(tmp_path / "b", host=host, hwval_version="0.2.0")
+    notes = " | ".join(compare_runs(base, new).notes)
+
+    assert "a was cut short" in notes
+    assert "hostname lab-7 before, lab-8 now" in notes
+    assert "hwval 0.1.0 before, 0.2.0 now" in notes
