@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from http.server import ThreadingHTTPServer
 
@@ -106,11 +107,40 @@ def test_proxies_of_the_environment_are_not_asked_for_this_machine(
 
 def test_models_carry_their_context_length() -> None:
     """vLLM says max_model_len; a server that does not leaves it unknown."""
-    body = '{"data": [{"id": "a", "max_model_len": 512}, {"id": "b"}]}'
+    body = '{"data": [{"id": "a", "max_model_len": 512, "owned_by": "vllm"}, {"id": "b"}]}'
     with serve({"/v1/models": (200, body)}) as endpoint:
         models = client.list_models(endpoint)
 
-    assert models == (client.ServedModel("a", 512), client.ServedModel("b", None))
+    assert models == (client.ServedModel("a", 512, "vllm"), client.ServedModel("b", None))
+
+
+@pytest.mark.parametrize(
+    ("answers", "api_path"),
+    [
+        pytest.param({"/v1/models": (200, "{}")}, "/v1", id="as-openai"),
+        pytest.param({"/models": (200, "{}")}, "", id="at-the-root"),
+        pytest.param({"/models": (401, "")}, "", id="at-the-root-with-a-key"),
+        pytest.param({"/models": (200, "{}"), "/v1/models": (401, "")}, "/v1", id="both"),
+        pytest.param({}, "/v1", id="neither"),
+    ],
+)
+def test_routes_stand_below_v1_or_at_the_root(
+    answers: dict[str, tuple[int, str]], api_path: str
+) -> None:
+    """Infinity without --url-prefix has them at the root; who wants a key has them there too."""
+    with serve(answers) as endpoint:
+        assert client.find_api_path(endpoint) == api_path
+
+
+def test_routes_at_the_root_are_asked_there() -> None:
+    """By the list of models, by the probe of a server without /health, and by OpenAI's client."""
+    with serve({"/models": (200, '{"data": [{"id": "m"}]}')}) as at:
+        endpoint = Endpoint(at.base_url, "key", api_path="")
+
+        assert client.list_models(endpoint) == (client.ServedModel("m"),)
+        assert client.probe_ready(endpoint)
+        with client.openai_client(endpoint, 5.0) as openai:
+            assert str(openai.base_url).rstrip("/") == at.base_url
 
 
 @pytest.mark.parametrize(
@@ -146,6 +176,45 @@ def test_lost_server_is_unreachable(nobody: Endpoint) -> None:
     """Beyond readiness no answer is an error that names the address."""
     with pytest.raises(EngineUnreachable, match=rf"ask {nobody.base_url} for /v1/models: Connect"):
         client.list_models(nobody)
+
+
+@contextmanager
+def stream(part: bytes, *, pause_s: float) -> Iterator[Endpoint]:
+    """Answer any request with the same bytes again and again until the client has gone."""
+
+    def work(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(OSError):
+            connection.recv(1 << 16)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+            while not gone.wait(pause_s):
+                connection.sendall(part)
+
+    gone = threading.Event()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=work, args=(listener,))
+        thread.start()
+        yield Endpoint(f"http://127.0.0.1:{listener.getsockname()[1]}", "key")
+        gone.set()
+        thread.join()
+
+
+def test_answer_that_drips_is_given_up() -> None:
+    """The limit is of the whole answer, not of the time between two of its bytes."""
+    with (
+        stream(b" ", pause_s=0.02) as endpoint,
+        pytest.raises(EngineUnreachable, match=r"did not end, expected an answer within 0\.3 s"),
+    ):
+        client.list_models(endpoint, timeout_s=0.3)
+
+
+def test_answer_without_end_is_given_up() -> None:
+    """An answer larger than any page is kept to its limit."""
+    with (
+        stream(b" " * (1 << 20), pause_s=0) as endpoint,
+        pytest.raises(ResponseError, match="an answer of more than 32 MiB"),
+    ):
+        client.list_models(endpoint)
 
 
 def test_version_is_unknown_to_other_servers() -> None:

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
 from dataclasses import field
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hwval import session as session_module
+from hwval.catalogue import EngineKind
 from hwval.engine.base import Autopsy
 from hwval.engine.base import Completed
 from hwval.engine.base import Endpoint
@@ -350,6 +352,30 @@ def test_server_that_runs_already_is_asked_and_left_alone(
 
         assert (live.log_path, live.startup) == (None, Startup({}, {}))
         assert live.is_healthy()
+
+
+@pytest.mark.parametrize(
+    ("served", "name"),
+    [
+        pytest.param("org/model", "org/model", id="as-the-hub"),
+        pytest.param("hub:org/model@abc", "hub:org/model@abc", id="as-the-matrix"),
+        pytest.param("house-model", "hub:org/model@abc", id="as-somebody-liked"),
+    ],
+)
+def test_running_server_may_name_its_model_as_the_hub_does(
+    placed: PlacedCell, settings: LaunchSettings, served: str, name: str
+) -> None:
+    """Who starts a server by hand gives it no name of a matrix."""
+    entry = replace(placed.entry, cell=replace(placed.cell, model="hub:org/model@abc"))
+    image = placed.image.model_copy(update={"engine": EngineKind.EXTERNAL})
+    outside = replace(placed, entry=entry, image=image)
+    with FakeEngineProcess(served, api_key=None) as server:
+        asked = replace(settings, external_url=server.base_url)
+        session = CellSession(outside, asked, progress=lambda *_: None)
+        live = session.open("load/healthy")
+        session.close()
+
+    assert live.model_name == name
 
 
 def test_slow_start_ends_at_its_deadline(script: Any, placed: PlacedCell) -> None:

@@ -17,6 +17,7 @@ from typing import Final
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
+from hwval.clock import Stopwatch
 from hwval.engine.base import Endpoint
 from hwval.errors import EngineUnreachable
 from hwval.errors import ResponseError
@@ -29,6 +30,7 @@ __all__ = [
     "ServedModel",
     "fetch_metric_labels",
     "fetch_metrics",
+    "find_api_path",
     "list_models",
     "openai_client",
     "probe_ready",
@@ -37,6 +39,8 @@ __all__ = [
 
 _TIMEOUT_S: Final = 10.0
 _HTTP_OK: Final = 200
+# The metrics of eight engines with all their histograms are below 1 MiB.
+_MOST_BODY_BYTES: Final = 32 << 20
 # What servers answer that do not know a path: FastAPI and Go 404, some proxies 405 or 501.
 _NO_SUCH_PATH: Final = frozenset({404, 405, 501})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -55,10 +59,12 @@ class ServedModel:
     Attributes:
         id: Name to put into requests.
         max_context_tokens: Context length that the server says, None where it says none.
+        owner: Whose it is, by which servers name themselves (``vllm``, ``infinity``); may be empty.
     """
 
     id: str
     max_context_tokens: int | None = None
+    owner: str = ""
 
 
 class _Sample(NamedTuple):
@@ -80,10 +86,30 @@ def probe_ready(endpoint: Endpoint, timeout_s: float = 2.0) -> bool:
         with _http(endpoint, timeout_s) as http:
             status = _get(http, "/health").status_code
             if status in _NO_SUCH_PATH:
-                status = _get(http, "/v1/models").status_code
-    except EngineUnreachable:
+                status = _get(http, f"{endpoint.api_path}/models").status_code
+    except (EngineUnreachable, ResponseError):
         return False
     return status == _HTTP_OK
+
+
+def find_api_path(endpoint: Endpoint, timeout_s: float = _TIMEOUT_S) -> str:
+    """Return what stands before the routes of OpenAI's API: ``/v1``, or nothing.
+
+    Infinity has its routes at the root unless it is told otherwise.
+
+    Args:
+        endpoint: The server.
+        timeout_s: Longest wait for one answer, seconds > 0.
+
+    Raises:
+        EngineUnreachable: No answer.
+    """
+    with _http(endpoint, timeout_s) as http:
+        is_elsewhere = (
+            _get(http, "/v1/models").status_code in _NO_SUCH_PATH
+            and _get(http, "/models").status_code not in _NO_SUCH_PATH
+        )
+    return "" if is_elsewhere else "/v1"
 
 
 def list_models(endpoint: Endpoint, timeout_s: float = _TIMEOUT_S) -> tuple[ServedModel, ...]:
@@ -97,7 +123,7 @@ def list_models(endpoint: Endpoint, timeout_s: float = _TIMEOUT_S) -> tuple[Serv
         EngineUnreachable: No answer.
         ResponseError: An error status, or not the form of OpenAI's ``GET /v1/models``.
     """
-    data = _get_json(endpoint, "/v1/models", timeout_s)
+    data = _get_json(endpoint, f"{endpoint.api_path}/models", timeout_s)
     entries = data.get("data") if isinstance(data, dict) else None
     if not isinstance(entries, list):
         raise ResponseError(
@@ -183,7 +209,7 @@ def openai_client(endpoint: Endpoint, timeout_s: float) -> OpenAI:
     from openai import OpenAI
 
     return OpenAI(
-        base_url=f"{endpoint.base_url}/v1",
+        base_url=f"{endpoint.base_url}{endpoint.api_path}",
         # The client insists on a key; servers without authentication ignore it.
         api_key=endpoint.api_key or "none",
         max_retries=0,
@@ -199,7 +225,10 @@ def openai_client(endpoint: Endpoint, timeout_s: float) -> OpenAI:
 def _http(endpoint: Endpoint, timeout_s: float) -> httpx.Client:
     import httpx
 
-    headers = {"Authorization": f"Bearer {endpoint.api_key}"} if endpoint.api_key else {}
+    # Compressed, a short answer could unfold to any size.
+    headers = {"Accept-Encoding": "identity"}
+    if endpoint.api_key:
+        headers["Authorization"] = f"Bearer {endpoint.api_key}"
     return httpx.Client(
         base_url=endpoint.base_url,
         headers=headers,
@@ -219,15 +248,28 @@ def _is_loopback(endpoint: Endpoint) -> bool:
 
 
 def _get(http: httpx.Client, path: str) -> httpx.Response:
+    """Return a whole answer; one that never ends or drips is given up."""
     import httpx
 
+    watch, body, limit_s = Stopwatch(), bytearray(), http.timeout.read or _TIMEOUT_S
     try:
-        return http.get(path)
-    except (httpx.TransportError, httpx.InvalidURL) as error:
+        with http.stream("GET", path) as response:
+            for part in response.iter_bytes():
+                body += part
+                if len(body) > _MOST_BODY_BYTES:
+                    raise ResponseError(
+                        f"ask {_base_url(http)} for {path}: an answer of more than "
+                        f"{_MOST_BODY_BYTES >> 20} MiB, expected a page of text"
+                    )
+                if watch.elapsed_s > limit_s:
+                    raise httpx.ReadTimeout("the answer did not end")
+    except (httpx.TransportError, httpx.DecodingError, httpx.InvalidURL) as error:
         raise EngineUnreachable(
             f"ask {_base_url(http)} for {path}: {type(error).__name__}: {error or 'no detail'}, "
-            f"expected an answer within {http.timeout.read:g} s"
+            f"expected an answer within {limit_s:g} s"
         ) from error
+    charset = response.charset_encoding or "utf-8"
+    return httpx.Response(response.status_code, content=bytes(body), default_encoding=charset)
 
 
 def _base_url(http: httpx.Client) -> str:
@@ -271,7 +313,12 @@ def _served_model(endpoint: Endpoint, entry: object) -> ServedModel:
             "with a text under 'id'"
         )
     context = entry.get("max_model_len")
-    return ServedModel(entry["id"], context if isinstance(context, int) else None)
+    owner = entry.get("owned_by")
+    return ServedModel(
+        entry["id"],
+        context if isinstance(context, int) else None,
+        owner if isinstance(owner, str) else "",
+    )
 
 
 def _samples(text: str) -> Iterator[_Sample]:

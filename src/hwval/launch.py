@@ -39,6 +39,7 @@ __all__ = [
     "LaunchSettings",
     "container_spec",
     "file_stem",
+    "hub_name",
     "lease_for",
     "make_engine",
     "reproducing_spec",
@@ -154,7 +155,7 @@ def make_engine(
         return VenvEngine(
             _at_revision(cell),
             environment=prepare_environment(settings.cache_dir, progress=progress),
-            model_argument=str(model) if model else _hub_name(cell),
+            model_argument=str(model) if model else hub_name(cell),
             lease=lease,
             log_path=log_path,
             cache_dir=settings.cache_dir,
@@ -197,7 +198,7 @@ def container_spec(
         UsageError: Nobody knows how such a container is started.
     """
     cell, image = placed.cell, placed.image
-    target = f"{_MODELS_IN_CONTAINER}/{model.name}" if model else _hub_name(cell)
+    target = f"{_MODELS_IN_CONTAINER}/{model.name}" if model else hub_name(cell)
     spec = build_spec(
         _at_revision(cell),
         vendor=_VENDORS[placed.vendor],
@@ -262,7 +263,8 @@ def tokenizer_folder(cell: Cell, cache_dir: Path) -> Path | None:
     return folder if folder is not None and (folder / "tokenizer.json").is_file() else None
 
 
-def _hub_name(cell: Cell) -> str:
+def hub_name(cell: Cell) -> str:
+    """Return a cell's model as the Hub names it, without its revision."""
     return cell.model.removeprefix("hub:").partition("@")[0]
 
 

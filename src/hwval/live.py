@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from dataclasses import field
 from pathlib import Path
 
+from hwval.catalogue import Server
 from hwval.client import ServedModel
 from hwval.client import fetch_metric_labels
 from hwval.client import fetch_metrics
@@ -38,6 +39,7 @@ class LiveEngine:
         log_path: Its log; None for a server that already runs.
         deadlines: How long things may take for this cell.
         endpoint: Where it answers, with its key.
+        server: What program it is.
     """
 
     model_name: str
@@ -48,6 +50,7 @@ class LiveEngine:
     log_path: Path | None
     deadlines: Deadlines
     endpoint: Endpoint = field(repr=False)
+    server: Server = Server.VLLM
 
     def is_healthy(self) -> bool:
         """Ask the server now."""
@@ -59,7 +62,12 @@ class LiveEngine:
         return next((model for model in models if model.id == self.model_name), models[0])
 
     def memory_numbers(self) -> Mapping[str, float] | None:
-        """Return what log and /metrics say of weights and KV cache, None where neither speaks."""
+        """Return what log and /metrics say of weights and KV cache, None where neither speaks.
+
+        Only a vLLM does; Infinity has no cache, and others keep it to themselves.
+        """
+        if self.server is not Server.VLLM:
+            return None
         numbers = dict(self.startup.numbers)
         for labels in fetch_metric_labels(self.endpoint, "vllm:cache_config_info"):
             tokens = labels.get("kv_cache_size_tokens", "")

@@ -20,6 +20,7 @@ from typing import Final
 
 from hwval.catalogue import EngineKind
 from hwval.cell import Cell
+from hwval.client import list_models
 from hwval.client import server_version
 from hwval.clock import Stopwatch
 from hwval.clock import sleep
@@ -40,6 +41,7 @@ from hwval.failure import StartFailed
 from hwval.failure import explain
 from hwval.generate import Generation
 from hwval.launch import LaunchSettings
+from hwval.launch import hub_name
 from hwval.launch import lease_for
 from hwval.launch import log_file_name
 from hwval.launch import make_engine
@@ -273,7 +275,7 @@ class CellSession:
             )
         )
         return LiveEngine(
-            model_name=self.cell.model,
+            model_name=self._served_name(endpoint),
             ready_s=ready_s,
             startup=startup,
             version=version,
@@ -281,7 +283,16 @@ class CellSession:
             log_path=engine.log_path,
             deadlines=self._placed.entry.deadlines,
             endpoint=endpoint,
+            server=self._placed.image.server,
         )
+
+    def _served_name(self, endpoint: Endpoint) -> str:
+        """Return the model's name in requests; who started a server himself names it as the Hub."""
+        name, plain = self.cell.model, hub_name(self.cell)
+        if plain == name or self._placed.image.engine is not EngineKind.EXTERNAL:
+            return name
+        served = {model.id for model in list_models(endpoint)}
+        return plain if plain in served and name not in served else name
 
     def _fail(self, question: str, error: Exception) -> None:
         autopsy = self._engine.autopsy() if self._engine is not None else None

@@ -1,4 +1,4 @@
-"""What a real vLLM printed when it was run wrong on purpose gets its cause and its line."""
+"""What a real server printed when it was run wrong on purpose gets its cause and its line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from hwval.diagnosis import Diagnosis
 from hwval.diagnosis import diagnose_file
 
 NO_CAUSE = {"cause-not-in-log", "unknown"}
-FOLDERS = sorted((Path(__file__).parent / "logs").glob("vllm-*"))
+FOLDERS = sorted((Path(__file__).parent / "logs").glob("*-*"))
 LABELS = [
     (folder / label["file"], label)
     for folder in FOLDERS

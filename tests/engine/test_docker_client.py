@@ -6,6 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from docker.errors import NotFound
 
 from hwval.engine.docker_client import Daemon
 from hwval.errors import DaemonError
@@ -27,6 +28,44 @@ def daemon_that_says(monkeypatch: pytest.MonkeyPatch, info: dict[str, Any]) -> D
     )
     monkeypatch.setattr(daemon, "_api", answers, raising=False)
     return daemon
+
+
+def daemon_with_logs(
+    monkeypatch: pytest.MonkeyPatch, followed: list[bytes], at_rest: list[bytes] | Exception
+) -> Daemon:
+    """Return a connection to a daemon that tells a log in these parts."""
+
+    def logs(container: str, *, stream: bool, follow: bool) -> list[bytes]:
+        assert (container, stream) == ("abc", True)
+        if follow:
+            return followed
+        if isinstance(at_rest, Exception):
+            raise at_rest
+        return at_rest
+
+    daemon = daemon_that_says(monkeypatch, {})
+    monkeypatch.setattr(daemon._api, "logs", logs, raising=False)
+    return daemon
+
+
+@pytest.mark.parametrize("followed", [[b"one\n"], [b"on", b"e\n"], [], [b"one\nlast"]])
+@pytest.mark.parametrize("at_rest", [[b"one\n", b"last"], [b"one\nlast"], [b"one\nla", b"st"]])
+def test_last_line_that_is_not_followed_to_is_read_at_rest(
+    monkeypatch: pytest.MonkeyPatch, followed: list[bytes], at_rest: list[bytes]
+) -> None:
+    """However both are cut; nothing comes twice."""
+    daemon = daemon_with_logs(monkeypatch, followed, at_rest)
+
+    assert b"".join(daemon.follow_log("abc")) == b"one\nlast"
+
+
+def test_log_of_a_container_that_is_gone_is_what_was_followed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Someone removed it meanwhile."""
+    daemon = daemon_with_logs(monkeypatch, [b"one\n"], NotFound("no such container"))
+
+    assert list(daemon.follow_log("abc")) == [b"one\n"]
 
 
 def test_daemon_with_everything(monkeypatch: pytest.MonkeyPatch) -> None:

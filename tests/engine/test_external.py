@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hwval.client import list_models
 from hwval.engine.base import EngineState
 from hwval.engine.external import ExternalEngine
 from hwval.errors import EngineUnreachable
@@ -85,3 +86,14 @@ def test_refused_key_is_said() -> None:
         pytest.raises(ResponseError, match="status 401"),
     ):
         ExternalEngine(endpoint.base_url).start()
+
+
+def test_routes_are_found_at_the_start() -> None:
+    """An Infinity that was started as its documentation says has them at the root."""
+    models = '{"object": "list", "data": [{"id": "org/name", "capabilities": ["embed"]}]}'
+    with serve({"/health": (200, '{"unix": 1.0}'), "/models": (200, models)}) as endpoint:
+        engine = ExternalEngine(endpoint.base_url)
+        engine.start()
+
+        assert engine.endpoint().api_path == ""
+        assert [model.id for model in list_models(engine.endpoint())] == ["org/name"]

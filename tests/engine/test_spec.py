@@ -186,6 +186,21 @@ def test_flags_of_infinity_are_its_own() -> None:
         infinity_of(cell(weights=Weights.DUMMY))
 
 
+def test_infinity_is_told_how_to_log() -> None:
+    """Lines in one piece, no frame of variables around an error; its threads are its own affair."""
+    leased = LeasedDevices(cpus=(0, 1))
+    given = dict(spec_of(program="infinity", lease=leased).environment)
+
+    assert (given["COLUMNS"], given["_TYPER_STANDARD_TRACEBACK"]) == ("200", "1")
+    assert "VLLM_CPU_OMP_THREADS_BIND" not in given
+    own = spec_of(cell(environment=(("COLUMNS", "80"),)), program="infinity").environment
+    assert dict(own)["COLUMNS"] == "80"
+    assert spec_of(lease=leased).environment == (
+        ("HF_HUB_OFFLINE", "1"),
+        ("VLLM_CPU_OMP_THREADS_BIND", "0-1"),
+    )
+
+
 def test_infinity_reads_its_key_from_its_own_variable() -> None:
     """A key in a flag would show in process lists; each server has its variable."""
     assert spec_of(program="infinity").api_key_variable == "INFINITY_API_KEY"

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from hwval.engine.startup import Startup
@@ -12,6 +14,8 @@ from hwval.engine.startup import read_startup
 from hwval.engine.startup import split_lines
 
 GIB = 2**30
+LOGS = Path(__file__).parents[1] / "diagnosis" / "logs"
+INFINITY = (LOGS / "infinity-cpu-0.0.77" / "healthy-refusals.log").read_text("utf-8")
 
 CPU_0_32 = """\
 (APIServer pid=9) INFO 03-04 10:00:02 [api_utils.py:347]  ▄▄ ▄█ █     █     █ ▀▄▀ █  version 0.32.0
@@ -196,3 +200,23 @@ def test_current_phase_follows_the_last_telling_line(line: str, activity: str) -
         lines = [text for text in lines if "Engine 000" not in text]
 
     assert current_phase(lines) == activity
+
+
+def test_start_of_infinity_is_split_into_phases() -> None:
+    """Its time stamps have milliseconds; what loads the weights it does not say apart."""
+    startup = read_startup(INFINITY, ready_s=20.0)
+
+    assert startup.numbers == {}
+    assert startup.vllm_version is None
+    assert startup.phases_s == pytest.approx(
+        {"import": 7.857, "config": 0.018, "warmup": 12.109, "server_start": 0.016}
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "activity"),
+    [(6, "loading weights"), (12, "warming up"), (26, "starting the server"), (99, "ready")],
+)
+def test_what_a_starting_infinity_does(lines: int, activity: str) -> None:
+    """As its log grows."""
+    assert current_phase(split_lines(INFINITY)[:lines]) == activity

@@ -24,10 +24,13 @@ class Endpoint:
     Attributes:
         base_url: ``http://127.0.0.1:PORT``, without ``/v1`` and without a trailing slash.
         api_key: Key of this engine alone; never written into a record.
+        api_path: What stands between it and the routes of OpenAI's API; empty for an Infinity
+            that was started without ``--url-prefix``.
     """
 
     base_url: str
     api_key: str = field(repr=False)
+    api_path: str = "/v1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from types import TracebackType
-from typing import TYPE_CHECKING
 from typing import Any
 from typing import Final
 from typing import Self
@@ -23,9 +21,6 @@ from typing import cast
 from hwval.engine.docker_errors import daemon_errors
 from hwval.engine.pull import follow_pull
 from hwval.host import Docker
-
-if TYPE_CHECKING:
-    from docker.types.daemon import CancellableStream
 
 __all__ = ["Daemon", "ListedContainer"]
 
@@ -159,10 +154,22 @@ class Daemon:
         used_ns = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage")
         return None if used_ns is None else int(used_ns) / 1e9
 
-    def follow_log(self, container: str) -> CancellableStream[bytes]:
-        """Return the log of a container from its start on, until it ends."""
+    def follow_log(self, container: str) -> Iterator[bytes]:
+        """Yield the log of a container from its start on, until it ends."""
+        from docker.errors import NotFound
+
+        seen_bytes = 0
         with daemon_errors("follow the log", address=self.address):
-            return self._api.logs(container, stream=True, follow=True)
+            for part in self._api.logs(container, stream=True, follow=True):
+                seen_bytes += len(part)
+                yield part
+        # Docker 20.10 often does not follow to a last line without its end, such as a crash
+        # leaves; the log at rest has it.
+        with daemon_errors("read the end of the log", address=self.address), suppress(NotFound):
+            for part in self._api.logs(container, stream=True, follow=False):
+                if len(part) > seen_bytes:
+                    yield part[seen_bytes:]
+                seen_bytes = max(seen_bytes - len(part), 0)
 
     def execute(
         self,
@@ -219,12 +226,7 @@ class Daemon:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from hwval.client import find_api_path
 from hwval.client import list_models
 from hwval.client import probe_ready
 from hwval.engine.base import Autopsy
@@ -22,7 +23,7 @@ _PROBE_TIMEOUT_S: Final = 5.0
 
 
 class ExternalEngine:
-    """A running OpenAI-compatible server: a Kubernetes service, llama.cpp, Ollama, SGLang.
+    """A running OpenAI-compatible server: a Kubernetes service, llama.cpp, Ollama, Infinity.
 
     Args:
         url: Its address, with or without ``/v1``.
@@ -43,6 +44,7 @@ class ExternalEngine:
         self._base_url = _base_url(url)
         values = os.environ if environment is None else environment
         self._api_key = values.get(api_key_variable, "") if api_key_variable else ""
+        self._api_path = "/v1"
 
     @property
     def name(self) -> str:
@@ -60,7 +62,7 @@ class ExternalEngine:
         return self._base_url
 
     def start(self) -> None:
-        """Check that it answers.
+        """Check that it answers, and find its routes.
 
         Raises:
             EngineUnreachable: It does not.
@@ -73,6 +75,7 @@ class ExternalEngine:
                 f"reach the server at {self._base_url}: /health is not answered with status 200, "
                 "expected a server that is ready. Wait until it has started."
             )
+        self._api_path = find_api_path(self.endpoint(), timeout_s=_PROBE_TIMEOUT_S)
 
     def image_digest(self) -> str | None:
         """Return None: there is no image."""
@@ -80,7 +83,7 @@ class ExternalEngine:
 
     def endpoint(self) -> Endpoint:
         """Return where it answers."""
-        return Endpoint(self._base_url, self._api_key)
+        return Endpoint(self._base_url, self._api_key, self._api_path)
 
     def state(self) -> EngineState:
         """Return whether it answers; nothing else is known from outside."""

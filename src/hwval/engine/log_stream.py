@@ -58,9 +58,11 @@ class LogStream:
     def _copy(self) -> None:
         with self._file:
             try:
-                for part in self._source():
-                    self._file.write(self._redactor.feed(part))
-                self._file.write(self._redactor.flush())
+                try:
+                    for part in self._source():
+                        self._file.write(self._redactor.feed(part))
+                finally:  # also of a log that breaks off, what was held back is no secret
+                    self._file.write(self._redactor.flush())
             except (HwvalError, OSError) as error:
                 # A lost log must not hide how the engine fared; the autopsy tells of it.
                 self.failure = f"broke off: {error}"

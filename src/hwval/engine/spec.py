@@ -61,6 +61,13 @@ _API_KEY_VARIABLES: Final[dict[Program, str]] = {
 _KFD: Final = "/dev/kfd"
 _RENDER_NODE: Final = "/dev/dri/renderD"
 _VFIO: Final = "/dev/vfio/"
+_INFINITY_ENVIRONMENT: Final = {
+    "DO_NOT_TRACK": "1",  # it tells its author of every start
+    # Its log is a table as wide as a terminal, where lines are broken within words that tell why.
+    "COLUMNS": "200",
+    # An error at the start would show all variables, the key among them, in a frame.
+    "_TYPER_STANDARD_TRACEBACK": "1",
+}
 _HF_HOME: Final = "/cache/huggingface"
 _VLLM_CACHE: Final = "/cache/vllm"
 _DEFAULT_SHM_BYTES: Final = 16 * 2**30
@@ -291,7 +298,7 @@ def build_spec(
     }
     variables = {name: mount.target for name, mount in caches.items()}
     variables |= _derived_environment(program, model_argument)
-    variables |= _device_environment(cell, vendor, lease)
+    variables |= _device_environment(cell, vendor, lease, program)
     variables |= dict(cell.environment)  # what the matrix says wins
     return EngineSpec(
         cell_id=cell.id,
@@ -333,12 +340,12 @@ def _device_nodes(vendor: Vendor, lease: LeasedDevices) -> tuple[str, ...]:
 def _derived_environment(program: Program, model_argument: str) -> dict[str, str]:
     """Return the variables that follow from the model and the server."""
     variables = {"HF_HUB_OFFLINE": "1"} if model_argument.startswith("/") else {}
-    if program == "infinity":
-        variables["DO_NOT_TRACK"] = "1"  # it tells its author of every start
-    return variables
+    return variables | (_INFINITY_ENVIRONMENT if program == "infinity" else {})
 
 
-def _device_environment(cell: Cell, vendor: Vendor, lease: LeasedDevices) -> dict[str, str]:
+def _device_environment(
+    cell: Cell, vendor: Vendor, lease: LeasedDevices, program: Program
+) -> dict[str, str]:
     """Return the variables that make the leased devices the visible ones."""
     leased = ",".join(map(str, lease.indices))
     # A privileged container sees all nodes of the host, whatever it was given.
@@ -354,7 +361,7 @@ def _device_environment(cell: Cell, vendor: Vendor, lease: LeasedDevices) -> dic
     if vendor == "tpu":
         # Nodes keep their numbers in the container, and chips are named by them.
         return {"TPU_VISIBLE_CHIPS": leased} if leased else {}
-    binding = _omp_binding(cell, lease.cpus)
+    binding = _omp_binding(cell, lease.cpus) if program == "vllm" else ""
     return {"VLLM_CPU_OMP_THREADS_BIND": binding} if binding else {}
 
 

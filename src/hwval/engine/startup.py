@@ -5,7 +5,8 @@ the time stamps, fractions from vLLM's own "took N seconds" where both agree.
 
 Source: log calls of vLLM 0.6.0 to 0.33.0, in ``v1/engine/core.py``, ``v1/worker/*``,
 ``v1/core/kv_cache_utils.py``, ``compilation/monitor.py``, ``model_executor/model_loader/*``,
-``entrypoints/openai/api_server.py``, and in ``worker/model_runner.py`` before 0.9.
+``entrypoints/openai/api_server.py``, and in ``worker/model_runner.py`` before 0.9; of Infinity
+0.0.77, in ``infinity_server.py`` and ``inference/select_model.py``.
 """
 
 from __future__ import annotations
@@ -36,8 +37,13 @@ _READY: Final = re.compile(r"Application startup complete|Uvicorn running on")
 
 # Phase -> the line that ends it. A phase whose line is missing counts towards the next one.
 _PHASE_ENDS: Final = (
-    ("import", re.compile(r"vLLM API server version|█\s+version \S|non-default args:")),
-    ("config", re.compile(r"Resolved architecture:|Using max model len")),
+    (
+        "import",
+        re.compile(
+            r"vLLM API server version|█\s+version \S|non-default args:|Creating \d+ engines"
+        ),
+    ),
+    ("config", re.compile(r"Resolved architecture:|Using max model len|selected, using engine=")),
     ("engine_init", re.compile(r"Starting to load model")),
     (
         "weights_load",
@@ -48,7 +54,8 @@ _PHASE_ENDS: Final = (
         re.compile(r"KV cache size: [\d,]+ tokens|Maximum concurrency for|# \w+ blocks: \d"),
     ),
     ("graph_capture", re.compile(r"(?<!Encoder )\bGraph capturing finished in")),
-    ("warmup", re.compile(r"init engine \(profile")),
+    # Infinity says nothing between the choice of its model and the end of the warm-up.
+    ("warmup", re.compile(r"init engine \(profile|model warmed up, between")),
     ("server_start", _READY),
 )
 _COMPILED: Final = re.compile(r"torch\.compile (?:takes|took) ([\d.]+) s in total")
@@ -123,7 +130,9 @@ _ACTIVITIES: Final = (
     (re.compile(r"torch\.compile (?:takes|took)|Warming up done"), "profiling memory"),
     (re.compile(r"Model loading took|Loading model weights took"), "profiling memory"),
     (re.compile(r"Loading weights took"), "processing weights"),
-    (re.compile(r"Starting to load model"), "loading weights"),
+    (re.compile(r"model warmed up, between"), "starting the server"),
+    (re.compile(r"Getting timings for batch_size"), "warming up"),
+    (re.compile(r"Starting to load model|selected, using engine="), "loading weights"),
     (re.compile(r"Resolved architecture:|Initializing an? .*LLM engine"), "starting the engine"),
     (re.compile(r"vLLM API server version|non-default args:"), "reading the configuration"),
 )

@@ -52,7 +52,11 @@ def known_model(catalogue: Catalogue, model: str) -> ModelFacts:
 
 @lru_cache(maxsize=2**12)
 def offered_capabilities(catalogue: Catalogue, image: str, model: str) -> frozenset[Capability]:
-    """Return what both image and model promise; of an unknown model completions and chat."""
+    """Return what both image and model promise.
+
+    Of a model of which nothing is known completions and chat; where the image's server does not
+    know them, whatever it is made for: Infinity starts no model that does not embed.
+    """
+    served = frozenset(catalogue.image(image).capabilities)
     known = known_model(catalogue, model).capabilities
-    able = _TEXT if known is None else frozenset(known)
-    return able & frozenset(catalogue.image(image).capabilities)
+    return (_TEXT & served or served) if known is None else frozenset(known) & served
