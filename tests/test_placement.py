@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from hwval import placement
+from hwval.catalogue import Capability
 from hwval.catalogue import EngineKind
+from hwval.catalogue import Server
 from hwval.catalogue import load_catalogue
 from hwval.cell import Dtype
 from hwval.errors import MatrixError
@@ -19,11 +21,13 @@ from hwval.errors import UsageError
 from hwval.host import Device
 from hwval.host import Host
 from hwval.host import place
+from hwval.matrix import offered_capabilities
 from hwval.placement import Selection
 from hwval.placement import external_selection
 from hwval.placement import select
 from hwval.resources import resource_path
 from tests.fakes.process import FakeEngineProcess
+from tests.test_client import serve
 
 GIB = 2**30
 PLAIN = Host("lab", "6.8", "x86_64", "3.12", "EPYC", (), (0, 1), 64 * GIB)
@@ -137,8 +141,8 @@ def test_smoke_runs_all_its_cells() -> None:
     selection = select([SMOKE], PLAIN)
     verdicts = [str(placed.forecast and placed.forecast.verdict) for placed in selection.placed]
 
-    assert len(selection.runnable) == 15
-    assert (verdicts.count("run"), verdicts.count("impossible")) == (12, 3)
+    assert len(selection.runnable) == 16
+    assert (verdicts.count("run"), verdicts.count("impossible")) == (13, 3)
 
 
 @pytest.mark.parametrize(
@@ -177,6 +181,22 @@ def test_floor_above_the_ceiling_is_refused_with_both_numbers(tmp_path: Path) ->
         select([path], PLAIN)
 
     assert select([promising(tmp_path, "decode_tokens_per_s: {floor: 60}")], PLAIN).placed
+
+
+def test_request_that_never_fits_is_refused_before_anything_starts(tmp_path: Path) -> None:
+    """With file and line, both numbers and the key to change; every cell of the file counts."""
+    path = tmp_path / "long.yaml"
+    path.write_text(
+        "axes: {hardware: gfx906-mi60, image: hwval/fake-vllm:0.32.0, dtype: float16,\n"
+        "       model: meta-llama/Llama-3.1-8B-Instruct}\n"
+        "engine: {max-model-len: 8192}\n"
+        "promises: {capabilities: {needle: {tokens: 8193}}}\n"
+        "variants: [{name: plain}, {name: longer, engine: {max-model-len: 16384}}]\n"
+    )
+    told = r"long\.yaml:\d: .*needle: its prompts take 8,193 tokens, .*max-model-len is 8,192"
+
+    with pytest.raises(MatrixError, match=told):
+        select([path], PLAIN, cells=["*longer"])
 
 
 def test_promise_against_a_cell_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -242,6 +262,17 @@ def test_running_server_stands_for_its_own_cell() -> None:
     assert (placed.cell.hardware, placed.cell.model) == ("external", "org/model")
     assert placed.cell.image == f"external:127.0.0.1-{port}"
     assert (placed.cell.dtype, placed.image.engine) == (Dtype.AUTO, EngineKind.EXTERNAL)
+
+
+def test_running_server_that_names_itself_is_taken_for_what_it_is() -> None:
+    """Infinity embeds, below no prefix of its own, and is asked for no text."""
+    models = '{"data": [{"id": "org/name", "owned_by": "infinity"}]}'
+    with serve({"/health": (200, "{}"), "/models": (200, models)}) as endpoint:
+        (placed,) = external_selection(endpoint.base_url, PLAIN, []).runnable
+    cell, catalogue = placed.cell, placed.entry.catalogue
+
+    assert (cell.model, placed.image.server) == ("org/name", Server.INFINITY)
+    assert offered_capabilities(catalogue, cell.image, cell.model) == {Capability.EMBEDDINGS}
 
 
 def test_running_server_is_judged_by_the_one_cell_named(mixed: Path) -> None:

@@ -37,6 +37,7 @@ from hwval.matrix import Matrix
 from hwval.matrix import MatrixEntry
 from hwval.matrix import PromisesSection
 from hwval.matrix import load_matrices
+from hwval.matrix import overlong_requests
 from hwval.matrix import reimage
 from hwval.matrix import select_cells
 from hwval.matrix import to_docker
@@ -192,6 +193,7 @@ def select(
         ledger=ledger,
     )
     _check_engine(selection.placed, engine)
+    _check_lengths(entries)
     _check_promises(selection.placed)
     _check_partners(entries)
     return selection
@@ -341,6 +343,13 @@ def _check_engine(placed: Iterable[PlacedCell], engine: str) -> None:
             )
 
 
+def _check_lengths(entries: Iterable[MatrixEntry]) -> None:
+    """Refuse questions whose requests are longer than the context of the engine they are for."""
+    for entry in entries:
+        for problem in overlong_requests(entry):
+            raise MatrixError(f"{entry.source}: cell {entry.cell.id}: {problem}")
+
+
 def _check_promises(placed: Iterable[PlacedCell]) -> None:
     """Refuse promises that physics forbids: no engine could keep them, and none is started."""
     for cell in placed:
@@ -375,7 +384,7 @@ def _cell_of_server(url: str, engine: ExternalEngine) -> PlacedCell:
         raise SelectionError(f"--engine-url {url}: the server lists no model")
     image = f"external:{slug(urlsplit(engine.name).netloc)}"
     cell = Cell("external", 1, image, models[0].id, Dtype.AUTO)
-    catalogue = load_catalogue()
+    catalogue = _knowing(load_catalogue(), image, models[0].owner)
     entry = MatrixEntry(
         cell,
         PromisesSection(),
@@ -385,3 +394,11 @@ def _cell_of_server(url: str, engine: ExternalEngine) -> PlacedCell:
         catalogue=catalogue,
     )
     return PlacedCell(entry, catalogue.image(image), Vendor.CPU)
+
+
+def _knowing(catalogue: Catalogue, image: str, owner: str) -> Catalogue:
+    """Return the catalogue with a server that names itself as one of those that it holds."""
+    facts = catalogue.images_by_repository.get(f"external:{owner}")
+    if facts is None:
+        return catalogue
+    return replace(catalogue, images_by_repository={**catalogue.images_by_repository, image: facts})

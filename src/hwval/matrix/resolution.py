@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from hwval.cell import ArgValue
@@ -71,11 +72,12 @@ def resolve(file: YamlFile, place: Place, base: Setup, own: Setup | None = None)
         own: Settings of a variant or an included cell; None for the matrix alone.
 
     Raises:
-        MatrixError: The deadline of the load is shorter than what is promised of it, or they
-            contradict the promises of the matrix.
+        MatrixError: The deadline of the load is shorter than what is promised of it, they
+            contradict the promises of the matrix, or name a file that is not there.
     """
     layers = (base, own or Setup())
     promises = _promises(file, place, base, own)
+    _refuse_missing_files(file, place, promises)
     containers = [layer.container or ContainerSection() for layer in layers]
     return EngineSetup(
         engine_args=tuple(sorted(_merged(layer.engine for layer in layers).items())),
@@ -104,6 +106,18 @@ def _promises(file: YamlFile, place: Place, base: Setup, own: Setup | None) -> P
     if own is None or own.promises is None:
         return base.promises or PromisesSection()
     return validate_merged(file, PromisesSection, [("promises",), (*place, "promises")])
+
+
+def _refuse_missing_files(file: YamlFile, place: Place, promises: PromisesSection) -> None:
+    """Refuse what the promises are held against and is not there, before anything is started."""
+    for suite in type(promises).model_fields:
+        files: dict[Place, str] = getattr(getattr(promises, suite), "files", {})
+        for inside, name in files.items():
+            path = Path(file.name).parent / name
+            if not path.is_file():
+                own, base = (*place, "promises", suite, *inside), ("promises", suite, *inside)
+                where = base if file.at(own) is None else own
+                raise file.error(f"no such file {str(path)!r}", where)
 
 
 def _deadlines(
