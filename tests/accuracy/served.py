@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -39,11 +40,13 @@ def own_answers(folder: Path, outputs: Mapping[str, str] | None = None, *, shots
 
 
 @contextmanager
-def serving(answers: Path, model: str = "fake", **scenario: Any) -> Iterator[FakeEngineProcess]:
+def serving(
+    answers: Path, model: str = "fake", *, arguments: Sequence[str] = (), **scenario: Any
+) -> Iterator[FakeEngineProcess]:
     """Run an engine that knows stored answers."""
     faults = {"itl_s": 0.0, "answers_file": str(answers), **scenario}
-    arguments = ["--max-model-len", "65536"]
-    with FakeEngineProcess(model, faults, arguments, api_key=KEY) as engine:
+    flags = ["--max-model-len", "65536", *arguments]
+    with FakeEngineProcess(model, faults, flags, api_key=KEY) as engine:
         yield engine
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwval.accuracy.answers import Answer
@@ -28,7 +27,6 @@ def test_answers_are_found_again(tmp_path: Path) -> None:
         assert answers.get("three") is None
 
 
-@settings(deadline=None)
 @given(cut=st.integers(0, 400))
 def test_a_kill_loses_the_last_line_at_most(
     tmp_path_factory: pytest.TempPathFactory, cut: int
@@ -71,6 +69,22 @@ def test_two_processes_share_no_file(tmp_path: Path) -> None:
     with AnswerFile(path) as later:
         assert later.get("one") == ANSWER
         assert later.get("two") is None
+
+
+def test_only_the_owner_forgets(tmp_path: Path) -> None:
+    """Who came second takes nothing from the first."""
+    path = tmp_path / "x.jsonl"
+    with AnswerFile(path) as first:
+        with AnswerFile(path) as second:
+            second.forget()
+        first.put("one", ANSWER)
+        assert path.exists()
+        with AnswerFile(path) as third:
+            assert third.get("one") is None
+        first.forget()
+
+    assert not path.exists()
+    AnswerFile(None).forget()
 
 
 def test_without_a_file_answers_are_kept_in_memory() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Mapping
-from dataclasses import dataclass
-from dataclasses import field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,57 +12,14 @@ import pytest
 
 from hwval.accuracy.answers import AnswerFile
 from hwval.accuracy.asking import Asking
-from hwval.accuracy.asking import Grader
-from hwval.accuracy.asking import SetbackError
-from hwval.accuracy.asking import question_hash
 from hwval.accuracy.job import Job
 from hwval.accuracy.job import News
+from hwval.accuracy.job import SetbackError
 from hwval.accuracy.job import Trouble
 from tests.accuracy import served
+from tests.accuracy.standins import Task
+from tests.accuracy.standins import questions
 from tests.fakes.process import FakeEngineProcess
-
-
-@dataclass
-class Instance:
-    """A question in the form of the harness."""
-
-    doc: Mapping[str, Any]
-    args: tuple[str, Mapping[str, Any]]
-    doc_id: int
-    resps: list[str] = field(default_factory=list)
-    filtered_resps: dict[str, str] = field(default_factory=dict)
-
-
-class LastWord:
-    """A filter that takes the last word for the answer."""
-
-    name = "last-word"
-
-    def apply(self, instances: list[Instance]) -> None:
-        for instance in instances:
-            words = instance.resps[0].split()
-            instance.filtered_resps[self.name] = words[-1] if words else "[invalid]"
-
-
-class Task:
-    """A task whose answers are right if they end as the document says."""
-
-    VERSION = 2
-    _filters = (LastWord(),)
-    _metric_fn_list = ("match",)
-    config = SimpleNamespace(doc_to_choice=None)
-
-    def __init__(self, right: float = 1) -> None:
-        self._right = right
-
-    def doc_to_text(self, document: Mapping[str, Any]) -> str:
-        return str(document["text"])
-
-    def doc_to_target(self, document: Mapping[str, Any]) -> str:
-        return str(document["target"])
-
-    def process_results(self, document: Mapping[str, Any], results: list[str]) -> dict[str, float]:
-        return {"match": self._right if results[0] == document["target"] else 0}
 
 
 class Model:
@@ -85,13 +40,6 @@ class Model:
 
     def parse_generations(self, outputs: Mapping[str, Any]) -> list[str | None]:
         return [choice["text"] for choice in outputs["choices"]]
-
-
-def questions(texts: list[str]) -> list[Instance]:
-    return [
-        Instance({"text": text, "target": "x", "id": f"id-{index}"}, (text, {}), index)
-        for index, text in enumerate(texts)
-    ]
 
 
 def asking_of(engine: FakeEngineProcess, told: list[News], **fields: Any) -> Asking:
@@ -125,7 +73,7 @@ def test_equal_questions_are_asked_each(engine: FakeEngineProcess) -> None:
     answers = asking.generate_until(questions([" ba", " ba"]))
 
     assert len(answers) == 2
-    assert len({one.key for one in asking.questions}) == 2
+    assert len({one.requests[0].key for one in asking.questions}) == 2
 
 
 def test_a_sample_says_what_was_made_of_an_answer(engine: FakeEngineProcess) -> None:
@@ -139,6 +87,7 @@ def test_a_sample_says_what_was_made_of_an_answer(engine: FakeEngineProcess) -> 
     assert sample.is_cut_off
     assert sample.output_tokens == 4
     assert sample.metric == "match,last-word"
+    assert sample.settings == {"max_tokens": 4, "temperature": 0}
 
 
 @pytest.mark.parametrize(
@@ -212,60 +161,6 @@ def test_other_data_are_refused_before_anything_is_asked(engine: FakeEngineProce
         other.generate_until(questions([" ba", " be"]))
     assert caught.value.trouble is Trouble.DATASET
     assert other.answered == []
-
-
-def test_a_question_is_known_by_all_that_is_asked() -> None:
-    """Text, right answer and choices count; columns that nobody reads do not."""
-    task, document = Task(), {"text": "a", "target": "x"}
-    hashes = [
-        question_hash(task, document),
-        question_hash(task, document | {"text": "b"}),
-        question_hash(task, document | {"target": "y"}),
-    ]
-    with_choices = Task()
-    with_choices.config = SimpleNamespace(doc_to_choice="choices")
-    with_choices.doc_to_choice = lambda document: document["choices"]  # type: ignore[attr-defined]
-    hashes += [
-        question_hash(with_choices, document | {"choices": choices})
-        for choices in (["x"], ["x", "y"])
-    ]
-
-    assert len(set(hashes)) == len(hashes)
-    assert question_hash(task, document | {"source": "a book"}) == hashes[0]
-
-
-def test_only_right_or_wrong_can_be_judged() -> None:
-    """A metric between 0 and 1 has no share of right answers."""
-    grader = Grader(Task(right=0.5), None)
-    instance = questions(["a"])[0]
-
-    assert grader.grade(instance, "y").value == 0
-    with pytest.raises(SetbackError, match=r"match,last-word of one answer is 0.5"):
-        grader.grade(instance, "x")
-
-
-@pytest.mark.parametrize(
-    ("filters", "tells"),
-    [
-        ((), False),
-        ((SimpleNamespace,), False),
-        ((SimpleNamespace, lambda: SimpleNamespace(fallback="[invalid]")), True),
-    ],
-    ids=["none", "any text", "a form"],
-)
-def test_unparsed_is_known_where_a_form_is_sought(
-    filters: tuple[Any, ...], *, tells: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Other filters take any text for an answer."""
-    monkeypatch.setattr(LastWord, "filters", filters, raising=False)
-
-    assert Grader(Task(), None).tells_unparsed is tells
-
-
-def test_an_unknown_metric_names_those_that_are_there() -> None:
-    """One line."""
-    with pytest.raises(SetbackError, match="no metric 'acc', but match,last-word"):
-        Grader(Task(), "acc")
 
 
 def test_answers_of_an_interrupted_run_are_taken_first(

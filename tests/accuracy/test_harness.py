@@ -13,7 +13,6 @@ from typing import NamedTuple
 import httpx
 import pytest
 
-from hwval.accuracy.asking import SetbackError
 from hwval.accuracy.harness import _check_commit
 from hwval.accuracy.job import PARTIAL_FILE
 from hwval.accuracy.job import RESULTS_FILE
@@ -21,6 +20,7 @@ from hwval.accuracy.job import SAMPLES_FILE
 from hwval.accuracy.job import TABLE_FILE
 from hwval.accuracy.job import News
 from hwval.accuracy.job import Score
+from hwval.accuracy.job import SetbackError
 from hwval.accuracy.process import LOG_FILE
 from hwval.accuracy.process import run_task
 from hwval.accuracy.samples import read_samples
@@ -29,6 +29,7 @@ from hwval.errors import HwvalError
 from hwval.errors import LabError
 from hwval.errors import UsageError
 from tests.accuracy import served
+from tests.fakes import text
 from tests.fakes.process import FakeEngineProcess
 from tests.fakes.replay import read_rows
 from tests.fakes.replay import stored_outputs
@@ -187,6 +188,73 @@ def test_an_interrupted_task_asks_only_what_is_missing(tmp_path: Path) -> None:
     assert asked == served.QUESTIONS - 7
     samples = read_samples(tmp_path / "second" / SAMPLES_FILE)
     assert [one.reused for one in samples] == [True] * 7 + [False] * 5
+
+
+def compared(folder: Path) -> tuple[dict[str, Any], list[bool]]:
+    """Write six questions with choices, and tell which of them the engine gets right.
+
+    The likeliest choice is worked out from the engine's own numbers, by the words of the task.
+    """
+    rows, right = [], []
+    for number in range(6):
+        choices = [f" {' '.join(words)}" for words in (["ba"], ["be", "bi"], ["bo"], ["du", "ga"])]
+        question = f"Which is it, {number}?"
+        lead = f"Question: {question}\nAnswer:"
+        start = len(text.encode(lead))
+        sums = [
+            sum(
+                text.logprob(token, place)
+                for place, token in enumerate(text.encode(f"{lead} {choice}"))
+                if place >= start
+            )
+            for choice in choices
+        ]
+        right.append(sums.index(max(sums)) == number % 4)
+        key = "ABCD"[number % 4]
+        labelled = {"text": choices, "label": list("ABCD")}
+        rows.append(
+            {"id": f"q{number}", "question": question, "choices": labelled} | {"answerKey": key}
+        )
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    for split in ("train", "validation", "test"):
+        (folder / f"{split}.jsonl").write_text(lines, "utf-8")
+    return {"task": "arc_easy", "dataset": str(folder), "concurrency": 1}, right
+
+
+def test_compared_choices_are_kept_as_they_come(tmp_path: Path) -> None:
+    """The server dies half way; what it told of whole questions and of single choices counts."""
+    data, kept = tmp_path / "data", tmp_path / "kept.jsonl"
+    data.mkdir()
+    fields, right = compared(data)
+    fields["answers_file"] = str(kept)
+    flags = ["--enable-tokenizer-info-endpoint"]
+    answers = served.own_answers(tmp_path)
+    with (
+        served.serving(answers, arguments=flags, die_after_requests=10) as engine,
+        pytest.raises(EngineUnreachable, match=r"question 2: .* \(2 of 6 questions answered\)"),
+    ):
+        ask(engine, tmp_path / "first", **fields)
+    with served.serving(answers, arguments=flags) as engine:
+        score, told = ask(engine, tmp_path / "second", **fields)
+        asked = len(httpx.get(f"{engine.base_url}/fake/requests").json())
+    samples = read_samples(tmp_path / "second" / SAMPLES_FILE)
+
+    assert len(read_samples(tmp_path / "first" / PARTIAL_FILE)) == 2
+    assert asked == 4 * 6 - 10
+    assert [one.correct for one in samples] == right
+    assert (score.right, score.questions, score.metric) == (sum(right), 6, "acc,none")
+    assert (score.unparsed, score.cut_off, score.reused) == (0, 0, 3)
+    assert told[-1] == News(6, 6, sum(right), 3)
+    assert not kept.exists()
+    assert samples[0].settings is not None
+    assert samples[0].settings["echo"] is True
+
+
+def test_choices_need_the_server_s_tokenizer(engine: FakeEngineProcess, tmp_path: Path) -> None:
+    """The remedy is told."""
+    fields, _ = compared(tmp_path)
+    with pytest.raises(UsageError, match="enable-tokenizer-info-endpoint: true"):
+        ask(engine, tmp_path / "out", **fields)
 
 
 @pytest.mark.parametrize(

@@ -38,7 +38,7 @@ SCORE = Score(
 
 @pytest.mark.parametrize(
     "message",
-    [News(1, 2, None, 0), SCORE, Setback(Trouble.DATASET, "two\nlines \u2028 of it", 3, 4)],
+    [News(1, 2, 1, 0), SCORE, Setback(Trouble.DATASET, "two\nlines \u2028 of it", 3, 4)],
     ids=["news", "score", "setback"],
 )
 def test_a_message_is_one_line_and_comes_back(message: News | Score | Setback) -> None:

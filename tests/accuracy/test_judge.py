@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwval.accuracy.job import Score
@@ -84,7 +83,7 @@ def test_the_sentence_holds_every_number() -> None:
         "t version 3.1, 5-shot, chat",
         "surely not below 0.6276 less 0.1 (n=717, a lab)",
         "change +0.0000, one-sided 5 % bounds -0.04",
-        "smallest detectable loss 0.0635",
+        "smallest detectable loss 0.0643",
     ):
         assert part in text
 
@@ -186,6 +185,7 @@ def test_two_cells_are_compared_question_by_question(
     assert check.partner == "fp16"
     assert f"of {n} questions {lost} were lost and {won} won" in check.text
     assert "McNemar exact p = " in check.text
+    assert check.text.endswith("; under which settings they were answered is not known")
 
 
 def test_pairs_that_are_not_comparable_decide_nothing() -> None:
@@ -196,8 +196,15 @@ def test_pairs_that_are_not_comparable_decide_nothing() -> None:
 
     different = judge_pair("t", section, own, other, partner="fp16")
     missing = judge_pair("t", section, own, None, partner="fp16")
+    short = [dataclasses.replace(one, settings={"max_tokens": 64}) for one in own]
+    long = [
+        dataclasses.replace(one, settings={"max_tokens": 128}, finish_reason="length")
+        for one in own
+    ]
+    cut = judge_pair("t", section, short, long, partner="fp16")
 
-    assert different.outcome is missing.outcome is Outcome.INCONCLUSIVE
+    assert different.outcome is missing.outcome is cut.outcome is Outcome.INCONCLUSIVE
+    assert "longest answer 64 against 128 tokens, and 9 answers were cut off" in cut.text
     assert "task version 3.1 against task version 2.1" in different.text
     assert "no answers of fp16 in this run" in missing.text
 
@@ -210,7 +217,6 @@ def test_a_task_without_a_score_is_open() -> None:
     assert check.text == "t: no score, see accuracy/answered"
 
 
-@settings(deadline=None)
 @given(right=st.integers(0, 717), margin=st.floats(0.01, 0.5))
 def test_more_right_answers_are_never_judged_worse(right: int, margin: float) -> None:
     """FAIL, INCONCLUSIVE and PASS come in this order as the score rises."""

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from hwval.accuracy.asking import SetbackError
+from hwval.accuracy.job import SetbackError
 from hwval.accuracy.job import Trouble
 from hwval.accuracy.localdata import local_data
 
 
 def test_a_folder_stands_in_for_the_hub(tmp_path: Path) -> None:
     """A plain folder has no subsets; a copy of a repository has those of its README."""
+    (tmp_path / "test.jsonl").write_text("")
     plain = local_data(str(tmp_path))
     (tmp_path / "README.md").write_text("")
     copy = local_data(str(tmp_path))
@@ -37,10 +38,13 @@ def test_files_are_named_by_split(tmp_path: Path) -> None:
 def test_what_is_not_there_or_not_read_is_named(tmp_path: Path) -> None:
     """Folder, file and kind."""
     table, text = tmp_path / "a.csv", tmp_path / "a.txt"
+    empty = tmp_path / "empty" / "deeper"
+    empty.mkdir(parents=True)
     table.write_text("")
     text.write_text("")
     cases: dict[str, str | dict[str, str]] = {
         "/nowhere, are no folder": "/nowhere",
+        "/empty holds no file": str(empty.parent),
         "/nowhere.csv is no file": {"test": "/nowhere.csv"},
         "found .txt, expected one kind of .jsonl": {"test": str(text)},
         "found .csv, .txt, expected": {"test": str(table), "validation": str(text)},

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+import subprocess
 import sys
 from pathlib import Path
 
+import httpx
+import psutil
 import pytest
 
 from hwval.accuracy.job import KEY_VARIABLE
@@ -20,6 +24,7 @@ from hwval.errors import HwvalError
 from hwval.errors import LabError
 from hwval.errors import ResponseError
 from hwval.errors import UsageError
+from tests.accuracy import served
 from tests.accuracy.test_job import SCORE
 
 
@@ -31,16 +36,24 @@ def script(folder: Path, code: str) -> str:
     return str(path)
 
 
+def is_gone(pid: int) -> bool:
+    """Return whether a process has ended; one whose parent is dead may wait to be collected."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def job_in(folder: Path) -> Job:
     return Job(task="t", api="chat", base_url="http://x", model="m", out_dir=str(folder))
 
 
 def test_news_are_told_and_the_score_is_returned(tmp_path: Path) -> None:
-    """The job comes on standard input, the key in the environment and nowhere else."""
+    """The job comes as a file, the key in the environment and nowhere else."""
     news = News(1, 2, 1, 0)
     told: list[News] = []
     code = (
-        "job = sys.stdin.read()\n"
+        "job = open(sys.argv[-1]).read()\n"
         f"assert '\"task\": \"t\"' in job and 'a-key' not in job + ' '.join(sys.argv)\n"
         f"assert os.environ[{KEY_VARIABLE!r}] == 'a-key'\n"
         "print('a library says hello')\n"
@@ -93,6 +106,60 @@ def test_a_death_without_a_word_is_told_by_its_log(tmp_path: Path, code: str, pr
         run_task(job_in(tmp_path), api_key="", tell=lambda _: None, python=script(tmp_path, code))
 
     assert (tmp_path / LOG_FILE).exists()
+
+
+def test_an_end_that_hangs_is_cut_short(tmp_path: Path) -> None:
+    """The last word counts; what still holds the streams open is ended too."""
+    pid_file = tmp_path / "pid"
+    code = (
+        "import subprocess, time\n"
+        "child = subprocess.Popen(['sleep', '60'])\n"
+        f"open({str(pid_file)!r}, 'w').write(str(child.pid))\n"
+        f"print({write_message(SCORE)!r}, flush=True)\ntime.sleep(60)"
+    )
+    python = script(tmp_path, code)
+    found = run_task(job_in(tmp_path), api_key="", tell=lambda _: None, python=python, exit_s=0.1)
+
+    assert found == SCORE
+    assert is_gone(int(pid_file.read_text()))
+
+
+def test_a_silence_that_lasts_is_a_hang(tmp_path: Path) -> None:
+    """It is ended, with the answers so far told."""
+    job = dataclasses.replace(job_in(tmp_path), answer_s=0.2)
+    code = f"print({write_message(News(3, 12, 1, 0))!r}, flush=True)\nimport time; time.sleep(60)"
+    python = script(tmp_path, code)
+    with pytest.raises(HwvalError) as caught:
+        run_task(job, api_key="", tell=lambda _: None, python=python, patience_s=1.8, exit_s=0.1)
+
+    assert type(caught.value) is HwvalError
+    assert str(caught.value) == (
+        "task t: its process said nothing for 2 s and was ended (3 of 12 questions answered)"
+    )
+
+
+def test_the_process_ends_with_a_caller_that_is_killed(tmp_path: Path) -> None:
+    """Also where it waits for an answer that never comes: kill -9 leaves nobody behind."""
+    with served.serving(served.own_answers(tmp_path), stall_after_tokens=1) as engine:
+        job = served.job_for(engine, tmp_path / "out", concurrency=2)
+        (tmp_path / "job.json").write_text(job.to_json(), "utf-8")
+        code = (
+            "import pathlib\n"
+            "from hwval.accuracy.job import Job\n"
+            "from hwval.accuracy.process import run_task\n"
+            f"job = Job.from_json(pathlib.Path({str(tmp_path / 'job.json')!r}).read_text())\n"
+            f"run_task(job, api_key={served.KEY!r}, tell=lambda _: None)\n"
+        )
+        caller = subprocess.Popen([sys.executable, "-c", code])
+        while len(asked := httpx.get(f"{engine.base_url}/fake/requests").json()) < 2:
+            assert caller.poll() is None
+        (child,) = psutil.Process(caller.pid).children()
+        caller.kill()
+        caller.wait()
+        psutil.wait_procs([child], timeout=20)
+
+    assert len(asked) == 2
+    assert is_gone(child.pid)
 
 
 def test_an_interruption_ends_the_process(tmp_path: Path) -> None:

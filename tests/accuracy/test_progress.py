@@ -24,8 +24,3 @@ def test_progress_tells_questions_accuracy_and_time_left(monkeypatch: pytest.Mon
     )
     assert lines[1].endswith("about 5 min 00 s left")
     assert lines[2].endswith("about 36.4 s left")
-
-
-def test_progress_without_grades_tells_questions_alone() -> None:
-    """A task that is scored at the end has no accuracy so far."""
-    assert Pace("t").text(News(1, 2, None, 0)) == "t: 1 of 2 questions"

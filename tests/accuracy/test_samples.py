@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwval.accuracy.samples import Sample
@@ -40,7 +39,7 @@ def test_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
     """Every field survives, in any script; a key of a later version is left out."""
     samples = [
         sample(0, answer="Ответ (A).\n\u2028\ud800", latency_s=0.5, output_tokens=3),
-        sample(1, correct=False, reused=True),
+        sample(1, correct=False, reused=True, settings={"max_tokens": 7, "stop": ["Q"]}),
     ]
     path = tmp_path / "x.jsonl"
     path.write_text(dump_samples(samples).replace('"v": 1', '"v": 1, "colour": "red"'), "utf-8")
@@ -54,6 +53,7 @@ def test_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
         ("{", "expected a JSON object"),
         ('{"v": 2}', "format version 2, expected 1"),
         ('{"v": 1}', "missing"),
+        ('{"v": 1, "settings": 5}', "settings 5, expected an object"),
         ("[1]", "expected 1"),
     ],
 )
@@ -72,7 +72,6 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
         read_samples(tmp_path / "nowhere.jsonl")
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), min_size=1, max_size=40))
 def test_pairs_are_counted_whatever_their_order(pairs: list[tuple[bool, bool]]) -> None:
     """Only questions that one alone answered right count, and the order of lines does not."""
@@ -106,14 +105,72 @@ def test_what_is_not_comparable_says_so(change: dict[str, Any], problem: str) ->
         pair_up([sample(0), sample(1)], changed)
 
 
-def test_other_prompts_are_told() -> None:
-    """Chat against completions is comparable, with a note."""
-    chat = [sample(0, api="chat", prompt_hash="x"), sample(1, api="chat", prompt_hash="y")]
+GREEDY: dict[str, Any] = {"max_tokens": 256, "temperature": 0.0, "stop": ["Question:"], "seed": 1}
 
-    assert pair_up([sample(0), sample(1)], chat).notes == (
-        "the prompts of 2 questions differ",
-        "completions against chat",
+
+def asked(**changes: Any) -> list[Sample]:
+    """Return two answers, made under settings with ``changes``."""
+    return [sample(index, settings={**GREEDY, **changes}) for index in (0, 1)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"temperature": 0.7}, "temperature 0.0 against 0.7"),
+        ({"stop": ["Q:"], "seed": 2}, r'seed 1 against 2, stop \["Question:"\] against \["Q:"\]'),
+        ({"top_k": 5}, "top_k null against 5"),
+    ],
+)
+def test_answers_under_other_settings_are_not_comparable(
+    changes: dict[str, Any], problem: str
+) -> None:
+    """Each setting that differs is named, with both values."""
+    with pytest.raises(UsageError, match=f"not comparable: answered with {problem}"):
+        pair_up(asked(), asked(**changes))
+
+
+def test_another_longest_answer_counts_where_one_was_cut_off() -> None:
+    """Answers that all ended by themselves would be the same with any longer length."""
+    longer = asked(max_tokens=2048)
+    assert pair_up(asked(), asked()).notes == ()
+    assert pair_up(asked(), longer).notes == (
+        "longest answer 256 against 2048 tokens, which no answer reached",
     )
+
+    for end in ("length", ""):
+        cut = [dataclasses.replace(longer[0], finish_reason=end), longer[1]]
+        with pytest.raises(UsageError, match="256 against 2048 tokens, and 1 answers were cut off"):
+            pair_up(asked(), cut)
+
+
+def test_settings_that_nobody_noted_are_told() -> None:
+    """Files of earlier versions are compared, with a note."""
+    old = [sample(0), sample(1)]
+
+    note = ("under which settings they were answered is not known",)
+    assert pair_up(asked(), old).notes == pair_up(old, old).notes == note
+
+
+def test_another_interface_or_other_prompts_are_not_comparable() -> None:
+    """Chat against completions, or other solved examples before the question."""
+    chat = [sample(index, api="chat", prompt_hash=f"c{index}") for index in (0, 1)]
+    shots = [sample(index, prompt_hash="x") for index in (0, 1)]
+
+    with pytest.raises(UsageError, match="not comparable: api completions against api chat"):
+        pair_up([sample(0), sample(1)], chat)
+    with pytest.raises(UsageError, match="not comparable: the prompts of 2 questions differ"):
+        pair_up([sample(0), sample(1)], shots)
+
+
+def test_lines_end_where_json_lines_end(tmp_path: Path) -> None:
+    """Other programs write characters that Python takes for the end of a line."""
+    row = dump_samples([sample(0)]).replace("The answer", "A\u2028B\x85 the answer")
+    path = tmp_path / "x.jsonl"
+    path.write_text(row, "utf-8")
+
+    assert read_samples(path)[0].answer == "A\u2028B\x85 the answer is (A)."
+    path.write_text("")
+    assert read_samples(path) == ()
 
 
 def test_a_cut_off_answer_is_known_by_its_end() -> None:

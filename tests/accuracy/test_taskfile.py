@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from hwval.accuracy.asking import SetbackError
+from hwval.accuracy.job import SetbackError
 from hwval.accuracy.taskfile import find_task
 
 FILES = {

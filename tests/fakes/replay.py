@@ -21,7 +21,6 @@ from typing import Final
 from tests.fakes.text import render_chat
 
 LETTERS: Final = "ABCDEFGHIJ"
-SUBJECT: Final = "biology"
 # Characters a token, so that no stored answer is longer than the harness allows.
 TOKEN_CHARACTERS: Final = 4
 MOST_TOKENS: Final = 2000
@@ -29,8 +28,8 @@ _LEAD: Final = "A: Let's think step by step. "
 
 
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    """Read JSONL."""
-    return [json.loads(line) for line in path.read_text("utf-8").splitlines() if line.strip()]
+    """Read JSONL, whose texts may hold what Python takes for the end of a line."""
+    return [json.loads(line) for line in path.read_text("utf-8").split("\n") if line.strip()]
 
 
 def write_answers(
@@ -61,9 +60,12 @@ def write_answers(
 
 
 def stored_outputs(path: Path) -> dict[Any, str]:
-    """Read a model's stored outputs, in either of the forms that MMLU-Pro's authors publish."""
+    """Read a model's stored outputs, in either of the forms that MMLU-Pro's authors publish.
+
+    Where a provider gave no text there is none, and lm-evaluation-harness reads nothing from it.
+    """
     return {
-        row["question_id"]: str(row.get("generated_text", row.get("model_outputs")))
+        row["question_id"]: str(row.get("generated_text", row.get("model_outputs")) or "")
         for row in read_rows(path)
     }
 
@@ -71,21 +73,22 @@ def stored_outputs(path: Path) -> dict[Any, str]:
 def completions_prompt(question: Mapping[str, Any], shots: Sequence[Mapping[str, Any]]) -> str:
     """Write the prompt of one question as one text."""
     solved = [f"{_ask(shot)} {_solution(shot)}" for shot in shots]
-    return _description() + "\n\n".join([*solved, _ask(question)])
+    return _description(question) + "\n\n".join([*solved, _ask(question)])
 
 
 def chat_prompt(question: Mapping[str, Any], shots: Sequence[Mapping[str, Any]]) -> str:
     """Write the prompt of one question as the engine sees its turns."""
-    turns = [{"role": "system", "content": _description()}]
+    turns = [{"role": "system", "content": _description(question)}]
     for shot in shots:
         turns.append({"role": "user", "content": _ask(shot)})
         turns.append({"role": "assistant", "content": _solution(shot)})
     return render_chat([*turns, {"role": "user", "content": _ask(question)}])
 
 
-def _description() -> str:
+def _description(row: Mapping[str, Any]) -> str:
+    subject = row["category"]
     return (
-        f"The following are multiple choice questions (with answers) about {SUBJECT}. Think step "
+        f"The following are multiple choice questions (with answers) about {subject}. Think step "
         'by step and then finish your answer with "the answer is (X)" where X is the correct '
         "letter choice.\n"
     )

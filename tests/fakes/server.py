@@ -50,6 +50,7 @@ ROUTES: Final = {
     "/v1/audio/transcriptions": "POST",
     "/tokenize": "POST",
     "/detokenize": "POST",
+    "/tokenizer_info": "GET",
     "/fake/requests": "GET",
 }
 
@@ -105,8 +106,10 @@ class FakeEngine:
                 await connection.send_json(error.status, error.body)
 
     def _is_closed(self, path: str) -> bool:
-        """Tell whether the model is none for a route."""
+        """Tell whether the model is none for a route, or a flag that opens it is missing."""
         skills = self._scenario.skills
+        if path == "/tokenizer_info":
+            return "--enable-tokenizer-info-endpoint" not in self._command.arguments
         if path == "/v1/embeddings":
             return "embeddings" not in skills
         return path == "/v1/audio/transcriptions" and "audio-in" not in skills
@@ -129,6 +132,8 @@ class FakeEngine:
             await connection.send_json(200, {"version": self._scenario.version})
         elif path == "/fake/requests":
             await connection.send_json(200, self._metrics.dump_times())
+        elif path == "/tokenizer_info":
+            await connection.send_json(200, {"tokenizer_class": "Fake", "eos_token": " ba"})
         else:
             await connection.send_json(200, model_list(self._command))
 

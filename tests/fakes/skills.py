@@ -126,6 +126,9 @@ def _adorn_message(choice: dict[str, Any], body: Mapping[str, Any], scenario: Sc
 def _say(choice: dict[str, Any], answer: str) -> None:
     choice["message"]["content"] = answer
     choice["finish_reason"] = "stop"
+    if choice.get("logprobs") is not None:
+        token = {"token": answer, "logprob": -0.5, "bytes": list(answer.encode())}
+        choice["logprobs"] = {"content": [token | {"top_logprobs": []}]}
 
 
 def _describe(part: Mapping[str, Any], body: Mapping[str, Any], scenario: Scenario) -> str:

@@ -27,6 +27,7 @@ WORDS: Final = tuple(
         *product("bdfgklmnprstvz", "aeiou", "bdfgklmnprstvz", "aeiou"),
     ]
 )
+FREQUENT_WORDS: Final = 5
 VOCABULARY_TOKENS: Final = BYTE_TOKENS + len(WORDS)
 _IDS: Final = {word: BYTE_TOKENS + index for index, word in enumerate(WORDS)}
 _PIECE: Final = re.compile(r" [a-z]+(?![^\W_])|.", re.DOTALL)
@@ -90,7 +91,12 @@ def generate(prompt: Sequence[int], seed: object, max_tokens: int, *, endless: b
     root = hashlib.sha256(repr((list(prompt), seed)).encode()).digest()
     natural = NATURAL_LENGTH_TOKENS[root[0] % len(NATURAL_LENGTH_TOKENS)]
     count = max_tokens if endless else min(max_tokens, natural)
-    return [BYTE_TOKENS + _draw(root, step) % len(WORDS) for step in range(count)]
+    return [BYTE_TOKENS + _draw(root, step) % _choice(step) for step in range(count)]
+
+
+def _choice(step: int) -> int:
+    """Every fourth word is one of a few, as in languages; nobody speaks in new words alone."""
+    return FREQUENT_WORDS if step % 4 == 3 else len(WORDS)
 
 
 def logprob(token_id: int, position: int) -> float:
@@ -125,7 +131,8 @@ def load_answers(path: str | None) -> dict[str, Stored]:
     """Read stored answers, JSONL of prompt_sha256, text and output_tokens; none without a path."""
     if path is None:
         return {}
-    rows = [json.loads(line) for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    lines = Path(path).read_text(encoding="utf-8").split("\n")  # texts may hold other line ends
+    rows = [json.loads(line) for line in lines if line]
     return {row["prompt_sha256"]: Stored(row["text"], row.get("output_tokens")) for row in rows}
 
 

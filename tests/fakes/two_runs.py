@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -24,9 +25,21 @@ from tests.fakes.sample_run import make_run
 from tests.fakes.sample_run import make_verdict
 from tests.fakes.sample_run import passing
 
-__all__ = ["SERVING", "TASK", "measured", "scored", "write_run"]
+__all__ = [
+    "EXACT",
+    "FAST",
+    "SERVING",
+    "TASK",
+    "measured",
+    "measured_pair",
+    "rounds",
+    "scored",
+    "write_run",
+]
 
 SERVING, TASK = "performance/serving", "accuracy/mmlu_pro_biology"
+FAST = make_cell(questions=("load/ready", SERVING))
+EXACT = make_cell(questions=("load/ready", TASK))
 
 
 def write_run(
@@ -49,6 +62,29 @@ def write_run(
         if run.end is not None:
             journal.append(run.end)
     return run
+
+
+def rounds(mean: float, noise: float = 0.01, n: int = 8, seed: int = 0) -> list[float]:
+    """Return ``n`` measurements around a mean, with noise as a share of it."""
+    numbers = random.Random(seed)
+    return [mean * (1 + noise * numbers.gauss(0, 1)) for _ in range(n)]
+
+
+def measured_pair(
+    folder: Path,
+    before: Mapping[str, Mapping[str, Sequence[float]]],
+    now: Mapping[str, Mapping[str, Sequence[float]]],
+    workloads: tuple[Mapping[str, object] | None, Mapping[str, object] | None] = (None, None),
+) -> tuple[Run, Run]:
+    """Write two runs, ``a`` and ``b``, that measured the rounds of the points of ``FAST``."""
+    a, b = (
+        write_run(at, [measured(at, FAST, points, workload=workload)], cells=[FAST])
+        for at, points, workload in (
+            (folder / "a", before, workloads[0]),
+            (folder / "b", now, workloads[1]),
+        )
+    )
+    return a, b
 
 
 def measured(

@@ -6,7 +6,6 @@ from itertools import pairwise
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwval.load.parse import MalformedError
@@ -89,7 +88,6 @@ class TestHead:
 
 
 class TestAnswer:
-    @settings(deadline=None)
     @given(
         events=st.lists(st.lists(DATA, min_size=1, max_size=3), max_size=6),
         line_end=st.sampled_from([b"\n", b"\r\n", b"\r"]),
@@ -124,7 +122,6 @@ class TestAnswer:
         assert all(len(body) >= end for body, end in zip(arrived, ends, strict=True))
         assert all(len(body) < end for body, end in zip(before, ends, strict=True))
 
-    @settings(deadline=None)
     @given(raw=st.binary(max_size=300), read_cuts=st.lists(st.integers(0, 400)))
     def test_garbage_is_malformed_or_read(self, raw: bytes, read_cuts: list[int]) -> None:
         """Nothing but the promised error, whatever a server says."""

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 from tokenizers import models
@@ -26,7 +25,6 @@ def count(text: str, *, special: bool = True) -> int:
     return len(TOKENIZER.encode(text, add_special_tokens=special).ids)
 
 
-@settings(deadline=None)
 @given(lengths=st.lists(st.integers(9, 400), min_size=1, max_size=5), seed=st.integers(0))
 def test_lengths_are_exact_with_a_tokenizer(lengths: list[int], seed: int) -> None:
     """Special tokens that the server adds by itself included."""

@@ -7,7 +7,6 @@ from array import array
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwval.load.failure import Failure
@@ -227,7 +226,6 @@ JSON = st.recursive(
 )
 
 
-@settings(deadline=None)
 @given(values=st.lists(JSON, max_size=4))
 def test_any_json_is_read_without_an_error(values: list[object]) -> None:
     """Whatever a server says, there is a sample."""

@@ -11,7 +11,6 @@ from statistics import stdev
 
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwval.errors import UsageError
@@ -28,7 +27,6 @@ def gaps(times_s: tuple[float, ...]) -> list[float]:
     return [after - before for before, after in pairwise(times_s)]
 
 
-@settings(deadline=None)
 @given(
     requests=st.integers(0, 200),
     rate=st.builds(Rate, st.floats(0, 1e4), RATES, st.floats(0, 1e3)),
@@ -47,7 +45,6 @@ def test_times_ascend_from_0_and_repeat(
     assert times == arrival_times_s(requests, rate, burstiness=burstiness, seed=seed)
 
 
-@settings(deadline=None)
 @given(start=st.floats(0, 1e4), end=RATES, ramp_s=st.floats(0.001, 1e3), part=st.floats(0, 3))
 def test_ramp_is_the_inverse_of_its_integral(
     start: float, end: float, ramp_s: float, part: float

@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from hypothesis import given
-from hypothesis import settings
 from hypothesis import strategies as st
 
 from hwval.load.failure import Failure
@@ -81,7 +80,6 @@ def test_numbers_are_those_of_good_answers() -> None:
     assert summary.failure_examples == {"status 503": "busy"}
 
 
-@settings(deadline=None)
 @given(ttfts=st.lists(st.floats(0.001, 100), min_size=1, max_size=60))
 def test_percentiles_are_numpys(ttfts: list[float]) -> None:
     """Linear interpolation, as other tools have it."""

@@ -91,6 +91,14 @@ class AnswerFile:
             self._file.write(json.dumps(row) + "\n")
             self._file.flush()
 
+    def forget(self) -> None:
+        """Remove the file, if it is this process's; what another one still adds to stays.
+
+        The lock's own file stays too: whoever waits for it must not get another one than the next.
+        """
+        if self._file is not None and self._path is not None:
+            self._path.unlink(missing_ok=True)
+
     def _take_lock(self, path: Path) -> bool:
         from filelock import FileLock
         from filelock import Timeout

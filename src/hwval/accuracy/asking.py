@@ -2,129 +2,99 @@
 
 It stands in for the way lm-evaluation-harness asks, which drops finish reasons and latencies, asks
 on when the server is dead, retries, and keeps answers by their prompt, whoever gave them. Prompts,
-bodies and scores stay the harness's own: its objects come in, and nothing of it is imported.
+tokens, bodies and scores stay the harness's own: its objects come in, and nothing of it is
+imported.
 """
 
 from __future__ import annotations
 
 import asyncio
 import copy
-import dataclasses
-import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Any
 from typing import Final
 
 from hwval.accuracy.answers import Answer
 from hwval.accuracy.answers import AnswerFile
 from hwval.accuracy.answers import request_key
+from hwval.accuracy.grading import UNPARSED
+from hwval.accuracy.grading import Grade
+from hwval.accuracy.grading import Grader
+from hwval.accuracy.grading import digest
+from hwval.accuracy.grading import question_hash
+from hwval.accuracy.grading import sha256
 from hwval.accuracy.job import Job
 from hwval.accuracy.job import News
+from hwval.accuracy.job import SetbackError
 from hwval.accuracy.job import Trouble
+from hwval.accuracy.replies import parse_reply
+from hwval.accuracy.replies import read_bounded
+from hwval.accuracy.replies import shorten
 from hwval.accuracy.samples import Sample
 from hwval.clock import Stopwatch
-from hwval.inert import one_line
 
-__all__ = [
-    "Asking",
-    "Grade",
-    "Grader",
-    "Question",
-    "SetbackError",
-    "digest",
-    "question_hash",
-    "sha256",
-]
+__all__ = ["Asking", "Question", "Request"]
 
-# What the harness's regular expressions give where they find nothing.
-_UNPARSED: Final = "[invalid]"
 _HTTP_OK: Final = 200
-_SHOWN_CHARACTERS: Final = 300
+# Of a body what is asked, and of whom; the rest says how it is to be answered.
+_NOT_SETTINGS: Final = frozenset({"model", "prompt", "messages"})
 
 
-class SetbackError(Exception):
-    """A task gets no score.
-
-    Args:
-        trouble: Whose fault it is.
-        text: What happened, in one line.
-    """
-
-    def __init__(self, trouble: Trouble, text: str) -> None:
-        super().__init__(text)
-        self.trouble = trouble
-
-
-@dataclass(frozen=True, slots=True)
-class Grade:
-    """What one answer is worth.
+@dataclass(slots=True)
+class Request:
+    """One request on its way.
 
     Attributes:
-        extracted: What the filter took for the answer.
-        value: 1 for a right one, 0 for a wrong one.
+        instance: What the harness asks.
+        key: Its identity, by which an answer is found again.
+        body: What is sent; None for what needs the server's tokenizer first.
+        answer: What came of it, None so far.
+        reused: Whether that is from an interrupted run.
     """
 
-    extracted: str
-    value: float
-
-
-class Grader:
-    """Scores one answer the way the harness scores all of them at the end.
-
-    Attributes:
-        metric: ``METRIC,FILTER`` that decides.
-        tells_unparsed: Whether the filter tells an answer that it does not find from a wrong one.
-    """
-
-    def __init__(self, task: Any, metric: str | None) -> None:
-        names = {
-            f"{name},{ensemble.name}": (name, ensemble)
-            for ensemble in task._filters  # noqa: SLF001 - the harness scores only all at once
-            for name in task._metric_fn_list  # noqa: SLF001 - likewise
-        }
-        if metric is not None and metric not in names:
-            raise SetbackError(
-                Trouble.TASK, f"it has no metric {metric!r}, but {', '.join(names) or 'none'}"
-            )
-        self.metric = metric or next(iter(names))
-        self._task = task
-        self._name, self._filter = names[self.metric]
-        # Only filters that look for a form put something in the place of what they do not find.
-        makers = getattr(self._filter, "filters", ())
-        self.tells_unparsed = any(getattr(make(), "fallback", None) == _UNPARSED for make in makers)
-
-    def grade(self, instance: Any, text: str) -> Grade:
-        """Return what the filter takes for the answer, and whether it is right (1) or not (0)."""
-        probe = dataclasses.replace(instance, resps=[text], filtered_resps={})
-        self._filter.apply([probe])
-        extracted = probe.filtered_resps[self._filter.name]
-        value = self._task.process_results(instance.doc, [extracted])[self._name]
-        if isinstance(value, bool | int | float) and value in {0, 1}:
-            return Grade(str(extracted), float(value))
-        raise SetbackError(
-            Trouble.TASK,
-            f"{self.metric} of one answer is {value!r}; only answers that are right (1) or wrong "
-            "(0) can be held against a reference",
-        )
+    instance: Any
+    key: str
+    body: Mapping[str, Any] | None = None
+    answer: Answer | None = None
+    reused: bool = False
 
 
 @dataclass(slots=True)
 class Question:
-    """One question on its way."""
+    """One question: a request for a text, or one for each of its choices.
+
+    Attributes:
+        index: Its position in the whole task, from 0.
+        requests: What it takes, at least one.
+        grade: What its answer is worth, once all requests are answered.
+    """
 
     index: int
-    instance: Any
-    body: Mapping[str, Any]
-    key: str
-    answer: Answer | None = None
+    requests: list[Request] = field(default_factory=list)
     grade: Grade | None = None
-    reused: bool = False
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """Its row of the dataset."""
+        document: Mapping[str, Any] = self.requests[0].instance.doc
+        return document
+
+    @property
+    def answers(self) -> list[Answer]:
+        """What came of its requests so far."""
+        return [one.answer for one in self.requests if one.answer is not None]
+
+    @property
+    def reused(self) -> bool:
+        """Whether something of its answer is from an interrupted run."""
+        return any(one.reused for one in self.requests)
 
 
 class Asking:
@@ -135,91 +105,136 @@ class Asking:
         task: The task.
         job: What to ask.
         answers: Where answers are kept.
-        tell: Told of every answer.
+        tell: Told of every question that is answered.
+        keep: Given every answered question at once.
     """
 
     def __init__(
-        self, model: Any, task: Any, job: Job, answers: AnswerFile, tell: Callable[[News], None]
+        self,
+        model: Any,
+        task: Any,
+        job: Job,
+        answers: AnswerFile,
+        tell: Callable[[News], None],
+        *,
+        keep: Callable[[Sample], object] = lambda _: None,
     ) -> None:
         self.grader = Grader(task, job.metric)
         self.questions: list[Question] = []
         self.duration_s = 0.0
         self._model, self._task, self._job = model, task, job
-        self._answers, self._tell = answers, tell
+        self._answers, self._tell, self._keep = answers, tell, keep
         self._setback: SetbackError | None = None
         self._done = self._right = self._reused = 0
+        self._settings: Mapping[str, Any] = {}
 
     def generate_until(self, instances: list[Any], disable_tqdm: bool = False) -> list[str]:  # noqa: FBT001 - the harness's own signature
-        """Answer every instance, as the harness asks it of a model."""
+        """Have every instance answered with a text, as the harness asks it of a model."""
         del disable_tqdm
-        self.questions = self._questions(instances)
-        self._check_data()
-        watch = Stopwatch()
-        for question in self.questions:
-            kept = self._answers.get(question.key)
-            if kept is not None:
-                self._take(question, kept, reused=True)
-        asyncio.run(self._ask([one for one in self.questions if one.answer is None]))
-        self.duration_s = watch.elapsed_s
-        if self._setback is not None:
-            raise self._setback
-        return [one.answer.text for one in self.questions if one.answer is not None]
+        requests = self._requests(instances, self._text_body)
+        settings = _settings(requests[0].body or {}) if requests else {}
+        return [answer.text for answer in self._answer(requests, settings)]
+
+    def loglikelihood(
+        self,
+        instances: list[Any],
+        disable_tqdm: bool = False,  # noqa: FBT001 - the harness's own signature
+    ) -> list[tuple[float, bool]]:
+        """Have every choice's log-likelihood told, as the harness asks it of a model."""
+        del disable_tqdm
+        requests = self._requests(instances, None)
+        return [
+            _likelihood(answer) for answer in self._answer(requests, _settings(self._choice_body()))
+        ]
 
     @property
     def answered(self) -> list[Question]:
         """The questions that have an answer."""
-        return [one for one in self.questions if one.answer is not None]
+        return [one for one in self.questions if one.grade is not None]
 
     def samples_sha256(self) -> str:
         """Return the hash over all questions with their right answers, in order."""
-        return digest(question_hash(self._task, one.instance.doc) for one in self.questions)
+        return digest(question_hash(self._task, one.document) for one in self.questions)
 
     def sample(self, question: Question) -> Sample:
         """Return an answered question as it is kept."""
-        answer, grade = question.answer, question.grade
-        if answer is None or grade is None:
+        grade, answers = question.grade, question.answers
+        if grade is None:
             raise ValueError(f"question {question.index} has no answer")
-        document = question.instance.doc
+        is_text = question.requests[0].body is not None
+        text = answers[0].text if is_text else json.dumps([_likelihood(one)[0] for one in answers])
         return Sample(
             task=self._job.task,
             task_version=str(self._task.VERSION),
             api=self._job.api,
             metric=self.grader.metric,
             index=question.index,
-            question_id=str(document.get("question_id", document.get("id", ""))),
-            question_hash=question_hash(self._task, document),
-            prompt_hash=sha256(_prompt(question)),
-            expected=str(self._task.doc_to_target(document)),
+            question_id=str(question.document.get("question_id", question.document.get("id", ""))),
+            question_hash=question_hash(self._task, question.document),
+            prompt_hash=sha256(_prompt(question.requests[0].instance)),
+            expected=str(self._task.doc_to_target(question.document)),
             extracted=grade.extracted,
             correct=grade.value == 1,
-            unparsed=grade.extracted == _UNPARSED,
-            finish_reason=answer.finish_reason,
-            answer=answer.text,
-            latency_s=answer.latency_s,
-            output_tokens=answer.output_tokens,
+            unparsed=grade.extracted == UNPARSED,
+            finish_reason=answers[0].finish_reason,
+            answer=text,
+            latency_s=sum(one.latency_s for one in answers),
+            output_tokens=answers[0].output_tokens,
             reused=question.reused,
+            settings=self._settings,
         )
 
-    def _questions(self, instances: Sequence[Any]) -> list[Question]:
+    def _answer(self, requests: Sequence[Request], settings: Mapping[str, Any]) -> list[Answer]:
+        """Return the answer to every request, in their order."""
+        self.questions, self._settings = self._questions(requests), settings
+        self._check_data()
+        watch = Stopwatch()
+        all_of_them = [(one, request) for one in self.questions for request in one.requests]
+        for question, request in all_of_them:
+            kept = self._answers.get(request.key)
+            if kept is not None:
+                request.reused = True
+                self._take(question, request, kept)
+        asyncio.run(self._ask([pair for pair in all_of_them if pair[1].answer is None]))
+        self.duration_s = watch.elapsed_s
+        if self._setback is not None:
+            raise self._setback
+        return [one.answer for one in requests if one.answer is not None]
+
+    def _requests(
+        self, instances: Sequence[Any], make_body: Callable[[Any], Mapping[str, Any]] | None
+    ) -> list[Request]:
         seen: Counter[str] = Counter()
-        questions = []
+        requests = []
         for instance in instances:
-            context, options = instance.args
-            body = self._model._create_payload(  # noqa: SLF001 - the body is to be the harness's own
-                self._model.create_message([context]),
-                generate=True,
-                gen_kwargs=copy.deepcopy(options),
-                seed=self._model._seed,  # noqa: SLF001 - likewise
-            )
-            plain = request_key(body)
-            key = request_key(body, seen[plain])
-            questions.append(Question(self._position(instance.doc_id), instance, body, key))
+            body = make_body(instance) if make_body is not None else None
+            known_by = body or {"model": self._job.model, "compared": list(instance.args)}
+            plain = request_key(known_by)
+            requests.append(Request(instance, request_key(known_by, seen[plain]), body))
             seen[plain] += 1
-        return questions
+        return requests
+
+    def _questions(self, requests: Sequence[Request]) -> list[Question]:
+        questions: dict[int, Question] = {}
+        for request in requests:
+            number = request.instance.doc_id
+            question = questions.setdefault(number, Question(self._position(number)))
+            question.requests.append(request)
+        return list(questions.values())
 
     def _position(self, number: int) -> int:
         """Return where the n-th question that is asked stands in the whole task."""
         return number if self._job.subset is None else sorted(self._job.subset)[number]
+
+    def _text_body(self, instance: Any) -> Mapping[str, Any]:
+        context, options = instance.args
+        body: Mapping[str, Any] = self._model._create_payload(  # noqa: SLF001 - the body is to be the harness's own
+            self._model.create_message([context]),
+            generate=True,
+            gen_kwargs=copy.deepcopy(options),
+            seed=self._model._seed,  # noqa: SLF001 - likewise
+        )
+        return body
 
     def _check_data(self) -> None:
         wanted, found = self._job.samples_sha256, self.samples_sha256()
@@ -230,35 +245,40 @@ class Asking:
                 f"matrix pins {wanted}: the data are not those that were meant",
             )
 
-    async def _ask(self, questions: list[Question]) -> None:
+    async def _ask(self, requests: list[tuple[Question, Request]]) -> None:
         import aiohttp
 
-        waiting = iter(questions)
+        waiting = iter(requests)
         limit = aiohttp.ClientTimeout(total=self._job.answer_s)
         connector = aiohttp.TCPConnector(limit=self._job.concurrency)
         async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
 
             async def work() -> None:
-                for question in waiting:
+                for question, request in waiting:
                     if self._setback is not None:
                         return  # the score is lost; what is under way may still come in
                     try:
-                        self._take(question, await self._request(session, question))
+                        answer = await self._request(session, f"question {question.index}", request)
+                        self._take(question, request, answer)
                     except SetbackError as setback:
                         self._setback = self._setback or setback
 
             await asyncio.gather(*(work() for _ in range(self._job.concurrency)))
 
-    async def _request(self, session: Any, question: Question) -> Answer:
+    async def _request(self, session: Any, where: str, request: Request) -> Answer:
         import aiohttp
 
+        body: Mapping[str, Any] | None = request.body
+        read: Callable[[str, bytes, float], Answer] = self._read
+        if body is None:  # the server's tokenizer is asked first, and waited for
+            choice = asyncio.to_thread(self._choice, where, request.instance)
+            body, read = await choice
         watch = Stopwatch()
-        where = f"question {question.index}"
         try:
             async with session.post(
-                self._model.base_url, json=question.body, headers=self._model.header
+                self._model.base_url, json=body, headers=self._model.header
             ) as response:
-                data = await response.read()
+                data = await read_bounded(where, response.content)
                 status = response.status
         except (TimeoutError, aiohttp.ClientError, OSError) as error:
             seen = f"{type(error).__name__}: {error}".rstrip(": ")
@@ -266,63 +286,104 @@ class Asking:
                 Trouble.UNREACHABLE, f"{where}: {seen} after {watch.elapsed_s:.1f} s"
             ) from error
         if status != _HTTP_OK:
-            raise SetbackError(Trouble.REFUSED, f"{where}: status {status}: {_shorten(data)}")
-        return self._read(where, data, watch.elapsed_s)
+            raise SetbackError(Trouble.REFUSED, f"{where}: status {status}: {shorten(data)}")
+        return read(where, data, watch.elapsed_s)
 
     def _read(self, where: str, data: bytes, latency_s: float) -> Answer:
-        try:
-            body = json.loads(data)
+        """Return the text of an answer."""
+
+        def read(body: Any) -> Answer:
             choice = body["choices"][0]
             # The harness takes a chat answer without a message for an empty one.
             said = choice["message"].get("content") if self._job.api == "chat" else choice["text"]
             if not isinstance(said, str | None):
-                raise TypeError(f"no text but {type(said).__name__}")  # noqa: TRY301 - as all else
+                raise TypeError(f"no text but {type(said).__name__}")
             # A reasoning model that was cut off has no content; the harness scores it as empty.
             generated = self._model.parse_generations(outputs=body)[0] or ""
             tokens = (body.get("usage") or {}).get("completion_tokens")
             return Answer(generated, str(choice.get("finish_reason") or ""), latency_s, tokens)
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise SetbackError(
-                Trouble.REFUSED, f"{where}: no completion in '{_shorten(data)}'"
-            ) from error
 
-    def _take(self, question: Question, answer: Answer, *, reused: bool = False) -> None:
-        question.grade = self.grader.grade(question.instance, answer.text)
-        question.answer, question.reused = answer, reused
-        if not reused:
-            self._answers.put(question.key, answer)
+        return parse_reply(f"{where}: no completion", data, read)
+
+    def _choice(
+        self, where: str, instance: Any
+    ) -> tuple[Mapping[str, Any], Callable[[str, bytes, float], Answer]]:
+        """Return the request for a choice's log-likelihood, and what reads its answer."""
+        try:
+            tokens = self._tokens(instance)
+        except (RuntimeError, OSError, ValueError, LookupError) as error:
+            text = (
+                f"{where}: the server's tokenizer: {shorten(str(error).encode('utf-8', 'replace'))}"
+            )
+            raise SetbackError(Trouble.UNREACHABLE, text) from error
+        inputs, lengths, _ = self._model.batch_loglikelihood_requests([[tokens]])
+
+        def read(where: str, data: bytes, latency_s: float) -> Answer:
+            def read(body: Any) -> Answer:
+                found = self._model.parse_logprobs(outputs=body, tokens=inputs, ctxlens=lengths)
+                likelihood, is_greedy = found[0]
+                if not math.isfinite(likelihood):
+                    raise ValueError(f"log-likelihood {likelihood}")
+                return Answer(json.dumps([likelihood, bool(is_greedy)]), "", latency_s)
+
+            return parse_reply(f"{where}: no log-probabilities", data, read)
+
+        return self._choice_body(self._model.create_message(inputs)), read
+
+    def _choice_body(self, prompt: Any = None) -> Mapping[str, Any]:
+        body: Mapping[str, Any] = self._model._create_payload(  # noqa: SLF001 - as of a text
+            prompt,
+            generate=False,
+            seed=self._model._seed,  # noqa: SLF001 - likewise
+        )
+        return body
+
+    def _tokens(self, instance: Any) -> Any:
+        """Return context and choice as tokens, as the harness would send them."""
+        (tokens,) = type(self._model).loglikelihood(
+            _TokensOnly(self._model), [instance], disable_tqdm=True
+        )
+        return tokens
+
+    def _take(self, question: Question, request: Request, answer: Answer) -> None:
+        request.answer = answer
+        if not request.reused:
+            self._answers.put(request.key, answer)
+        if len(question.answers) < len(question.requests):
+            return
+        is_text = request.body is not None
+        question.grade = self.grader.grade(
+            [one.instance for one in question.requests],
+            [one.text if is_text else _likelihood(one) for one in question.answers],
+        )
+        self._keep(self.sample(question))
         self._done += 1
         self._right += question.grade.value == 1
-        self._reused += reused
+        self._reused += question.reused
         self._tell(News(self._done, len(self.questions), self._right, self._reused))
 
 
-def _shorten(data: bytes) -> str:
-    """Return the beginning of what a server said, as one line that does nothing to a terminal."""
-    return one_line(data[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "replace"))[:_SHOWN_CHARACTERS]
+class _TokensOnly:
+    """The harness's model, which stops where it would ask and returns what it would ask with."""
+
+    def __init__(self, model: Any) -> None:
+        self._model = model
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._model, name)
+
+    def _loglikelihood_tokens(self, requests: list[Any], **_: Any) -> list[Any]:
+        return requests
 
 
-def _prompt(question: Question) -> str:
-    return str(getattr(question.instance.args[0], "prompt", question.instance.args[0]))
+def _likelihood(answer: Answer) -> tuple[float, bool]:
+    value, is_greedy = json.loads(answer.text)
+    return float(value), bool(is_greedy)
 
 
-def sha256(text: str) -> str:
-    """Return the hash of a text, as lm-evaluation-harness makes it too."""
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+def _settings(body: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {name: value for name, value in body.items() if name not in _NOT_SETTINGS}
 
 
-def digest(hashes: Iterable[str]) -> str:
-    """Return the hash over hashes, in their order."""
-    return sha256("\n".join(hashes))
-
-
-def question_hash(task: Any, document: Mapping[str, Any]) -> str:
-    """Return the hash over a question, its choices and its right answer.
-
-    Shots, template and columns that nobody reads are not in it: the same question has the same
-    hash by completions and by chat, from the Hub and from a file.
-    """
-    parts = [str(task.doc_to_text(document)), str(task.doc_to_target(document))]
-    if task.config.doc_to_choice is not None:
-        parts.append(str(task.doc_to_choice(document)))
-    return sha256("\0".join(parts))
+def _prompt(instance: Any) -> str:
+    return str(getattr(instance.args[0], "prompt", instance.args[0]))

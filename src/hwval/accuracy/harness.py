@@ -1,8 +1,9 @@
 """The one door to lm-evaluation-harness, in a process of its own: ``python -m`` this module.
 
 Its imports take seconds and hundreds of megabytes, which no test run shall pay for. The job comes
-as JSON on standard input, the key of the server in the environment, news go to standard output as
-`hwval.accuracy.job` says, everything else to standard error.
+as a file of JSON, the key of the server in the environment, news go to standard output as
+`hwval.accuracy.job` says, everything else to standard error. The end of standard input is the end
+of whoever wants to know, and of this process.
 
 The harness makes the prompts, cuts the answers out, scores and prints the table; the asking is
 `hwval.accuracy.asking`.
@@ -15,19 +16,17 @@ import logging
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable
 from collections.abc import Mapping
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from typing import Final
 
 from hwval.accuracy.answers import AnswerFile
 from hwval.accuracy.asking import Asking
-from hwval.accuracy.asking import SetbackError
-from hwval.accuracy.asking import digest
-from hwval.accuracy.asking import question_hash
-from hwval.accuracy.asking import sha256
+from hwval.accuracy.grading import digest
+from hwval.accuracy.grading import sha256
 from hwval.accuracy.job import KEY_VARIABLE
 from hwval.accuracy.job import PARTIAL_FILE
 from hwval.accuracy.job import RESULTS_FILE
@@ -37,10 +36,10 @@ from hwval.accuracy.job import Job
 from hwval.accuracy.job import News
 from hwval.accuracy.job import Score
 from hwval.accuracy.job import Setback
+from hwval.accuracy.job import SetbackError
 from hwval.accuracy.job import Trouble
 from hwval.accuracy.job import write_message
 from hwval.accuracy.localdata import local_data
-from hwval.accuracy.samples import Sample
 from hwval.accuracy.samples import dump_samples
 from hwval.accuracy.taskfile import find_task
 from hwval.inert import one_line
@@ -49,6 +48,8 @@ __all__ = ["main"]
 
 _PATHS: Final = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
 _GENERATION: Final = "generate_until"
+# What the harness may ask a model for that is right or wrong; perplexities are neither.
+_ASKED: Final = frozenset({_GENERATION, "multiple_choice", "loglikelihood"})
 _SHOWN_CHARACTERS: Final = 300
 # hf://datasets/ORG/NAME@COMMIT/data/test.parquet
 _COMMIT: Final = re.compile(r"@([0-9a-f]{40})/")
@@ -56,7 +57,7 @@ _REMEDY: Final = "install it with pip install 'vllm-hwval[accuracy]'"
 
 
 def main() -> None:
-    """Do the job on standard input."""
+    """Do the job of the file that is named, for as long as the caller lives."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no news
 
@@ -64,33 +65,50 @@ def main() -> None:
         out.write(write_message(message) + "\n")
         out.flush()
 
-    job = Job.from_json(sys.stdin.read())
+    threading.Thread(target=_end_with_caller, daemon=True).start()
+    job = Job.from_json(Path(sys.argv[1]).read_text("utf-8"))
     logging.basicConfig(level=logging.WARNING)
     with AnswerFile(Path(job.answers_file) if job.answers_file else None) as answers:
-        tell(_do(job, answers, tell))
+        end = _do(job, answers, tell)
+        tell(end)
+        if isinstance(end, Score):
+            answers.forget()
+
+
+def _end_with_caller() -> None:
+    """End this process once standard input ends, which the caller holds open while it lives."""
+    while os.read(sys.stdin.fileno(), 1):
+        pass
+    os._exit(1)
 
 
 def _do(job: Job, answers: AnswerFile, tell: Callable[[News], None]) -> Score | Setback:
     """Return how the job ended; what was answered is in files either way."""
     asking = None
+    partial = Path(job.out_dir) / PARTIAL_FILE
     try:
         task = _load_task(job)
         model = _model(job, task)
-        asking = Asking(model, task, job, answers, tell)
-        if task.OUTPUT_TYPE == _GENERATION:
+        with partial.open("a", encoding="utf-8", buffering=1) as so_far:
+            asking = Asking(
+                *(model, task, job, answers, tell),
+                keep=lambda sample: so_far.write(dump_samples([sample])),
+            )
             model.generate_until = asking.generate_until
-        results = _evaluate(job, task, model)
-        return _finish(job, task, asking, results)
+            model.loglikelihood = asking.loglikelihood
+            results = _evaluate(job, task, model)
+        score = _finish(job, task, asking, results)
     except Exception as error:
         logging.getLogger(__name__).exception("the job failed")
         if not isinstance(error, SetbackError):
             error = SetbackError(Trouble.HARNESS, _one_line(error))
         done = asking.answered if asking is not None else []
         total = len(asking.questions) if asking is not None else 0
-        if asking is not None and done:
-            partial = dump_samples(asking.sample(one) for one in done)
-            (Path(job.out_dir) / PARTIAL_FILE).write_text(partial, "utf-8")
+        if not done:
+            partial.unlink(missing_ok=True)
         return Setback(error.trouble, str(error), len(done), total)
+    partial.unlink()
+    return score
 
 
 def _load_task(job: Job) -> Any:
@@ -120,6 +138,10 @@ def _load_task(job: Job) -> Any:
         ) from error
     if job.dataset is None and job.revision is not None:
         _check_commit(job.revision, task.dataset)
+    if task.OUTPUT_TYPE not in _ASKED:
+        raise SetbackError(
+            Trouble.TASK, f"it asks for {task.OUTPUT_TYPE}, which has no right and wrong answers"
+        )
     if task.config.repeats > 1:
         raise SetbackError(
             Trouble.TASK, f"it asks every question {task.config.repeats} times, which is not judged"
@@ -237,10 +259,7 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
 
     out, name, metric = Path(job.out_dir), task.task_name, asking.grader.metric
     logged = [row for row in results["samples"][name] if row["filter"] == metric.partition(",")[2]]
-    samples = [asking.sample(one) for one in asking.questions] or [
-        _compared_sample(job, task, metric, row) for row in logged
-    ]
-    _check_data(job, samples)
+    samples = [asking.sample(one) for one in asking.answered]
     values = results["results"][name]
     value = float(values[metric])
     right = sum(sample.correct for sample in samples)
@@ -272,7 +291,7 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
         value=value,
         stderr=float(stderr) if isinstance(stderr, int | float) else None,
         unparsed=sum(sample.unparsed for sample in samples)
-        if asking.grader.tells_unparsed or not asking.questions
+        if asking.grader.tells_unparsed or task.OUTPUT_TYPE != _GENERATION
         else None,
         cut_off=sum(sample.is_cut_off for sample in samples),
         reused=sum(sample.reused for sample in samples),
@@ -282,43 +301,8 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
             "".join(row["prompt_hash"] + row["doc_hash"] + row["target_hash"] for row in logged)
         ),
         max_tokens=(task.config.generation_kwargs or {}).get("max_gen_toks"),
-        duration_s=asking.duration_s if asking.questions else None,
+        duration_s=asking.duration_s,
     )
-
-
-def _compared_sample(job: Job, task: Any, metric: str, row: Mapping[str, Any]) -> Sample:
-    """Return a question whose choices were compared by their log-likelihoods."""
-    likelihoods = [pair[0] for pair in row["filtered_resps"]]
-    value = row[metric.partition(",")[0]]
-    if value not in {0, 1}:
-        raise SetbackError(
-            Trouble.TASK, f"{metric} of one question is {value!r}, not right or wrong"
-        )
-    return Sample(
-        task=job.task,
-        task_version=str(task.VERSION),
-        api=job.api,
-        metric=metric,
-        index=int(row["doc_id"]),
-        question_id=str(row["doc"].get("question_id", row["doc"].get("id", ""))),
-        question_hash=question_hash(task, row["doc"]),
-        prompt_hash=row["prompt_hash"],
-        expected=str(row["target"]),
-        extracted=str(likelihoods.index(max(likelihoods))),
-        correct=value == 1,
-        unparsed=False,
-        finish_reason="",
-        answer=json.dumps(likelihoods),
-    )
-
-
-def _check_data(job: Job, samples: Sequence[Sample]) -> None:
-    """Refuse other data than the matrix pins, where no question told of them before."""
-    found = digest(sample.question_hash for sample in samples)
-    if job.samples_sha256 not in {None, found}:
-        raise SetbackError(
-            Trouble.DATASET, f"the questions have the hash {found}, the matrix pins another"
-        )
 
 
 def _one_line(error: BaseException) -> str:

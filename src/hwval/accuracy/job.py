@@ -25,6 +25,7 @@ __all__ = [
     "News",
     "Score",
     "Setback",
+    "SetbackError",
     "Trouble",
     "read_message",
     "write_message",
@@ -100,13 +101,13 @@ class News:
     Attributes:
         answered: Questions answered so far, those of an interrupted run with them.
         questions: Questions that are asked in all.
-        right: Right ones of the answered; None where that is known at the end only.
+        right: Right ones of the answered.
         reused: Answers that are from an interrupted run.
     """
 
     answered: int
     questions: int
-    right: int | None
+    right: int
     reused: int
 
 
@@ -135,8 +136,7 @@ class Score:
         prompts_sha256: Hash over the whole prompts.
         task_hash: Hash over questions, prompts and targets as lm-evaluation-harness makes it.
         max_tokens: Longest answer that was allowed; None where the task says nothing of it.
-        duration_s: Seconds from the first request to the last answer; None where
-            lm-evaluation-harness asked by itself.
+        duration_s: Seconds from the first request to the last answer.
     """
 
     task: str
@@ -158,7 +158,7 @@ class Score:
     prompts_sha256: str
     task_hash: str
     max_tokens: int | None
-    duration_s: float | None
+    duration_s: float
 
     @property
     def is_whole(self) -> bool:
@@ -181,6 +181,19 @@ class Trouble(StrEnum):
     """The server answered with an error, or not in the agreed form."""
     HARNESS = "harness"
     """lm-evaluation-harness failed, or hwval did."""
+
+
+class SetbackError(Exception):
+    """A task gets no score.
+
+    Args:
+        trouble: Whose fault it is.
+        text: What happened, in one line.
+    """
+
+    def __init__(self, trouble: Trouble, text: str) -> None:
+        super().__init__(text)
+        self.trouble = trouble
 
 
 @dataclass(frozen=True, slots=True)

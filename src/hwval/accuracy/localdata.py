@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from typing import Final
 
-from hwval.accuracy.asking import SetbackError
+from hwval.accuracy.job import SetbackError
 from hwval.accuracy.job import Trouble
 
 __all__ = ["local_data"]
@@ -29,6 +29,8 @@ def local_data(place: str | Mapping[str, str]) -> dict[str, Any]:
     if isinstance(place, str):
         if not Path(place).is_dir():
             raise SetbackError(Trouble.DATASET, f"its data, {place}, are no folder")
+        if not any(path.is_file() for path in Path(place).rglob("*")):
+            raise SetbackError(Trouble.DATASET, f"its data: {place} holds no file")
         found: dict[str, Any] = {"dataset_path": place, "dataset_kwargs": None}
         if not (Path(place) / "README.md").exists():
             found["dataset_name"] = None  # subsets are described in a repository's README

@@ -6,10 +6,13 @@ The process imports lm-evaluation-harness, which this one never does.
 from __future__ import annotations
 
 import os
+import selectors
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +32,8 @@ from hwval.errors import UsageError
 __all__ = ["LOG_FILE", "run_task"]
 
 LOG_FILE: Final = "harness.log"
+_JOB_FILE: Final = "job.json"
+_CHUNK_BYTES: Final = 2**16
 _ERRORS: Final[dict[Trouble, type[HwvalError]]] = {
     Trouble.MISSING: LabError,
     Trouble.TASK: UsageError,
@@ -40,7 +45,13 @@ _ERRORS: Final[dict[Trouble, type[HwvalError]]] = {
 
 
 def run_task(
-    job: Job, *, api_key: str, tell: Callable[[News], None], python: str = sys.executable
+    job: Job,
+    *,
+    api_key: str,
+    tell: Callable[[News], None],
+    python: str = sys.executable,
+    patience_s: float = 1800.0,
+    exit_s: float = 30.0,
 ) -> Score:
     """Ask a task's questions and return its score; what was answered is in the job's folder.
 
@@ -49,67 +60,100 @@ def run_task(
         api_key: Key of the server, passed by the environment; empty for none.
         tell: Told of every answer.
         python: Interpreter that has hwval and lm-evaluation-harness.
+        patience_s: Longest silence beside the wait for an answer, seconds; data may come from the
+            Hub meanwhile.
+        exit_s: Longest time that the process may take to end after its last word, seconds; what it
+            said counts all the same.
 
     Raises:
         LabError: lm-evaluation-harness or the data are missing, or the data are other ones.
         UsageError: The task is not what the matrix takes it for.
         EngineUnreachable: The server gave no answer.
         ResponseError: The server answered with an error.
-        HwvalError: lm-evaluation-harness failed.
+        HwvalError: lm-evaluation-harness failed or hung.
     """
-    log_path = Path(job.out_dir) / LOG_FILE
+    folder = Path(job.out_dir)
+    log_path, job_path = folder / LOG_FILE, folder / _JOB_FILE
+    job_path.write_text(job.to_json(), "utf-8")
     with (
         log_path.open("wb") as log,
         subprocess.Popen(
-            [python, "-P", "-m", "hwval.accuracy.harness"],
-            stdin=subprocess.PIPE,
+            [python, "-P", "-m", "hwval.accuracy.harness", str(job_path)],
+            stdin=subprocess.PIPE,  # nothing is written: its end tells that this process is dead
             stdout=subprocess.PIPE,
             stderr=log,
-            encoding="utf-8",
             env=os.environ | {KEY_VARIABLE: api_key},
+            start_new_session=True,
         ) as process,
     ):
         try:
-            end = _follow(process, job, tell)
+            end, last = _follow(process, tell, silence_s=job.answer_s + patience_s)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(exit_s)
         finally:
-            process.kill()
+            _kill_family(process)
+            job_path.unlink()
     if isinstance(end, Score):
         return end
-    raise _error(job, end or _died(process.returncode, log_path))
+    raise _error(job, end or _died(process.returncode, log_path, last))
 
 
 def _follow(
-    process: subprocess.Popen[str], job: Job, tell: Callable[[News], None]
-) -> Score | Setback | None:
-    """Return the last word of the process, None if it died without one."""
-    assert process.stdin is not None  # noqa: S101 - for the type checker
-    try:
-        process.stdin.write(job.to_json())
-        process.stdin.close()
-    except BrokenPipeError:
-        return None  # its log says why
-    for message in _messages(process):
-        if not isinstance(message, News):
-            process.wait()
-            return message
-        tell(message)
-    process.wait()
-    return None
+    process: subprocess.Popen[bytes], tell: Callable[[News], None], *, silence_s: float
+) -> tuple[Score | Setback | None, News | None]:
+    """Return the last word of a process, and its last news.
 
-
-def _messages(process: subprocess.Popen[str]) -> Iterator[News | Score | Setback]:
-    assert process.stdout is not None  # noqa: S101 - for the type checker
-    for line in process.stdout:
+    Where it died there is no last word; where it said nothing for too long, that is its last one.
+    """
+    last = None
+    for line in _lines(process, silence_s):
+        if line is None:
+            text = f"its process said nothing for {silence_s:.0f} s and was ended"
+            return _setback(text, last), last
         try:
-            yield read_message(line)
+            message = read_message(line)
         except ValueError:
             continue  # cut off by the death that the end of the stream will tell
+        if not isinstance(message, News):
+            return message, last
+        last = message
+        tell(message)
+    return None, last
 
 
-def _died(exit_code: int, log_path: Path) -> Setback:
+def _lines(process: subprocess.Popen[bytes], silence_s: float) -> Iterator[str | None]:
+    """Yield what a process says, None once it is silent for too long."""
+    assert process.stdout is not None  # noqa: S101 - for the type checker
+    said = b""
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        while True:
+            if not selector.select(silence_s):
+                yield None
+                return
+            data = os.read(process.stdout.fileno(), _CHUNK_BYTES)
+            if not data:
+                return
+            *lines, said = (said + data).split(b"\n")
+            yield from (line.decode("utf-8", "replace") for line in lines)
+
+
+def _kill_family(process: subprocess.Popen[bytes]) -> None:
+    """End the process and what it started, which may hold its streams open."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def _died(exit_code: int, log_path: Path, last: News | None) -> Setback:
     lines = log_path.read_text("utf-8", "replace").splitlines()
-    last = next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
-    return Setback(Trouble.HARNESS, f"its process ended with exit code {exit_code}: {last}")
+    said = next((line.strip() for line in reversed(lines) if line.strip()), "its log is empty")
+    return _setback(f"its process ended with exit code {exit_code}: {said}", last)
+
+
+def _setback(text: str, last: News | None) -> Setback:
+    answered, questions = (last.answered, last.questions) if last is not None else (0, 0)
+    return Setback(Trouble.HARNESS, text, answered, questions)
 
 
 def _error(job: Job, end: Setback) -> HwvalError:

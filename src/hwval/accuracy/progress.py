@@ -24,7 +24,7 @@ class Pace:
     def text(self, news: News) -> str:
         """Return questions done, accuracy so far with its 95 % interval, and time left."""
         parts = [f"{self._label}: {news.answered} of {news.questions} questions"]
-        if news.right is not None and news.answered:
+        if news.answered:
             share = wilson_interval(news.right, news.answered)
             parts.append(f"{share.mean:.1%} right so far ({share.low:.1%} to {share.high:.1%})")
         if news.reused:

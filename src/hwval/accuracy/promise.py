@@ -23,7 +23,7 @@ from hwval.yamlfile import WrittenFloat
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
 
-__all__ = ["SHIPPED", "AccuracySection", "TaskSection"]
+__all__ = ["SHIPPED", "AccuracySection", "TaskSection", "dataset_place"]
 
 # A dataset that comes with hwval: ``shipped:biology``.
 SHIPPED: Final = "shipped:"
@@ -179,6 +179,14 @@ class TaskSection(YamlModel):
         if self.dataset is not None and self.revision is not None:
             raise problem_at("revision", "'dataset' is on this host and has no 'revision'")
         return self
+
+
+def dataset_place(section: TaskSection) -> str | dict[str, str] | None:
+    """Return where on this host a task's data are; None for the task's own dataset of the Hub."""
+    place = section.dataset
+    if isinstance(place, str) and place.startswith(SHIPPED):
+        return str(questions_folder(place.removeprefix(SHIPPED)))
+    return place
 
 
 def _check_labels(tasks: dict[str, TaskSection]) -> dict[str, TaskSection]:

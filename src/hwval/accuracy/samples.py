@@ -12,6 +12,8 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +35,7 @@ __all__ = [
 FORMAT_VERSION: Final = 1
 # A verdict's file of that ending holds samples: ``mmlu_pro_biology.samples.jsonl``.
 SAMPLES_SUFFIX: Final = ".samples.jsonl"
+_LENGTH: Final = "max_tokens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,8 @@ class Sample:
         latency_s: Seconds until it was there; None where it was not measured.
         output_tokens: Its length as the server counts; None where it does not say.
         reused: Whether it is from an interrupted run of the same cell.
+        settings: What the request said beside model and prompt: ``max_tokens``, ``temperature``,
+            ``stop``, ``seed``; None where it is not known, as in files of earlier versions.
     """
 
     task: str
@@ -76,11 +81,17 @@ class Sample:
     latency_s: float | None = None
     output_tokens: int | None = None
     reused: bool = False
+    settings: Mapping[str, Any] | None = None
 
     @property
     def is_cut_off(self) -> bool:
         """Whether the answer ended at its longest length rather than by itself."""
         return self.finish_reason == "length"
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it surely ended by itself, so that no other length would have changed it."""
+        return self.finish_reason not in {"length", ""}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,9 +130,10 @@ def read_samples(path: Path) -> tuple[Sample, ...]:
         UsageError: It cannot be read, or a line is no sample of this format.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"read samples: {path}: {error}") from error
+    lines = text.removesuffix("\n").split("\n") if text else []  # others write U+2028 as it is
     return tuple(_parse(line, f"{path}:{number}") for number, line in enumerate(lines, start=1))
 
 
@@ -133,10 +145,12 @@ def pair_up(first: Sequence[Sample], second: Sequence[Sample]) -> Pairing:
         second: Answers of another cell.
 
     Raises:
-        UsageError: They are not comparable: another task, version, metric or set of questions.
+        UsageError: They are not comparable: another task, version, metric, interface or set of
+            questions, other prompts, or answered under other settings. Another longest answer
+            changes nothing where every answer ended by itself, and is only noted then.
     """
     ours, theirs = _by_question(first), _by_question(second)
-    for name in ("task", "task_version", "metric"):
+    for name in ("task", "task_version", "metric", "api"):
         one, other = _values(first, name), _values(second, name)
         if one != other:
             words = name.replace("_", " ")
@@ -172,11 +186,39 @@ def _words(values: set[str]) -> str:
 
 
 def _notes(pairs: Sequence[tuple[Sample, Sample]]) -> tuple[str, ...]:
+    """Return what differs in how the questions were asked and still lets them be compared."""
     other_prompts = sum(one.prompt_hash != other.prompt_hash for one, other in pairs)
-    apis = [_words({pair[side].api for pair in pairs}) for side in (0, 1)]
-    notes = [f"the prompts of {other_prompts} questions differ"] if other_prompts else []
-    notes += [f"{apis[0]} against {apis[1]}"] if apis[0] != apis[1] else []
+    if other_prompts:
+        raise UsageError(f"not comparable: the prompts of {other_prompts} questions differ")
+    known = [
+        (one.settings, other.settings)
+        for one, other in pairs
+        if one.settings is not None and other.settings is not None
+    ]
+    notes = ["under which settings they were answered is not known"] * (len(known) < len(pairs))
+    changes = {name: values for pair in known for name, values in _differences(*pair)}
+    length = changes.pop(_LENGTH, None)
+    if changes:
+        words = ", ".join(f"{name} {values}" for name, values in sorted(changes.items()))
+        raise UsageError(f"not comparable: answered with {words}")
+    if length is not None:
+        longer = f"longest answer {length} tokens"
+        cut = sum(not sample.has_ended for pair in pairs for sample in pair)
+        if cut:
+            raise UsageError(
+                f"not comparable: {longer}, and {cut} answers were cut off or do not say how they "
+                "ended"
+            )
+        notes.append(f"{longer}, which no answer reached")
     return tuple(notes)
+
+
+def _differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the settings that differ, each with both values in words."""
+    for name in one.keys() | other.keys():
+        values = one.get(name), other.get(name)
+        if values[0] != values[1]:
+            yield name, f"{json.dumps(values[0])} against {json.dumps(values[1])}"
 
 
 def _parse(line: str, where: str) -> Sample:
@@ -189,6 +231,8 @@ def _parse(line: str, where: str) -> Sample:
         raise UsageError(
             f"read samples: {where}: format version {found!r}, expected {FORMAT_VERSION}"
         )
+    if not isinstance(row.get("settings"), dict | None):
+        raise UsageError(f"read samples: {where}: settings {row['settings']!r}, expected an object")
     known = {field.name for field in dataclasses.fields(Sample)}
     try:
         return Sample(**{name: value for name, value in row.items() if name in known})

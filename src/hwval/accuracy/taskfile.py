@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from typing import NamedTuple
 
-from hwval.accuracy.asking import SetbackError
+from hwval.accuracy.job import SetbackError
 from hwval.accuracy.job import Trouble
 from hwval.spelling import near_names
 

@@ -1,0 +1,116 @@
+"""What an answer is worth, and by what a question is known: as lm-evaluation-harness has it.
+
+Its objects come in, and nothing of it is imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from typing import Final
+
+from hwval.accuracy.job import SetbackError
+from hwval.accuracy.job import Trouble
+
+__all__ = ["UNPARSED", "Grade", "Grader", "digest", "question_hash", "sha256"]
+
+UNPARSED: Final = "[invalid]"
+"""What the harness's regular expressions give where they find nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grade:
+    """What the answer to one question is worth.
+
+    Attributes:
+        extracted: What the filter took for the answer; of choices the position of the likeliest.
+        value: 1 for a right one, 0 for a wrong one.
+    """
+
+    extracted: str
+    value: float
+
+
+class Grader:
+    """Scores one question the way the harness scores all of them at the end.
+
+    Attributes:
+        metric: ``METRIC,FILTER`` that decides.
+        tells_unparsed: Whether the filter tells an answer that it does not find from a wrong one.
+    """
+
+    def __init__(self, task: Any, metric: str | None) -> None:
+        names = {
+            f"{name},{ensemble.name}": (name, ensemble)
+            for ensemble in task._filters  # noqa: SLF001 - the harness scores only all at once
+            for name in task._metric_fn_list  # noqa: SLF001 - likewise
+        }
+        if metric is not None and metric not in names:
+            raise SetbackError(
+                Trouble.TASK, f"it has no metric {metric!r}, but {', '.join(names) or 'none'}"
+            )
+        self.metric = metric or next(iter(names))
+        self._task = task
+        self._name, self._filter = names[self.metric]
+        # Only filters that look for a form put something in the place of what they do not find.
+        makers = getattr(self._filter, "filters", ())
+        self.tells_unparsed = any(getattr(make(), "fallback", None) == UNPARSED for make in makers)
+
+    def grade(self, instances: Sequence[Any], responses: Sequence[Any]) -> Grade:
+        """Return what a question's answer is worth.
+
+        Args:
+            instances: What the harness asked of the question, at least one.
+            responses: What came of each: a text, or log-likelihood and whether it is the greedy
+                choice.
+
+        Raises:
+            SetbackError: It is neither right nor wrong.
+        """
+        probes = [
+            dataclasses.replace(instance, resps=[response], filtered_resps={})
+            for instance, response in zip(instances, responses, strict=True)
+        ]
+        self._filter.apply(probes)
+        found = [probe.filtered_resps[self._filter.name] for probe in probes]
+        value = self._task.process_results(instances[0].doc, found)[self._name]
+        if isinstance(value, bool | int | float) and value in {0, 1}:
+            return Grade(_extracted(found), float(value))
+        raise SetbackError(
+            Trouble.TASK,
+            f"{self.metric} of one answer is {value!r}; only answers that are right (1) or wrong "
+            "(0) can be held against a reference",
+        )
+
+
+def _extracted(found: Sequence[Any]) -> str:
+    if isinstance(found[0], tuple | list):
+        return str(max(range(len(found)), key=lambda place: found[place][0]))
+    return str(found[0])
+
+
+def sha256(text: str) -> str:
+    """Return the hash of a text, as lm-evaluation-harness makes it too."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def digest(hashes: Iterable[str]) -> str:
+    """Return the hash over hashes, in their order."""
+    return sha256("\n".join(hashes))
+
+
+def question_hash(task: Any, document: Mapping[str, Any]) -> str:
+    """Return the hash over a question, its choices and its right answer.
+
+    Shots, template and columns that nobody reads are not in it: the same question has the same
+    hash by completions and by chat, from the Hub and from a file.
+    """
+    parts = [str(task.doc_to_text(document)), str(task.doc_to_target(document))]
+    if task.config.doc_to_choice is not None:
+        parts.append(str(task.doc_to_choice(document)))
+    return sha256("\0".join(parts))

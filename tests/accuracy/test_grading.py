@@ -1,0 +1,69 @@
+"""What an answer is worth, without lm-evaluation-harness: stand-ins for its objects."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from hwval.accuracy.grading import Grader
+from hwval.accuracy.grading import question_hash
+from hwval.accuracy.job import SetbackError
+from tests.accuracy.standins import LastWord
+from tests.accuracy.standins import Task
+from tests.accuracy.standins import questions
+
+
+def test_a_question_is_known_by_all_that_is_asked() -> None:
+    """Text, right answer and choices count; columns that nobody reads do not."""
+    task, document = Task(), {"text": "a", "target": "x"}
+    hashes = [
+        question_hash(task, document),
+        question_hash(task, document | {"text": "b"}),
+        question_hash(task, document | {"target": "y"}),
+    ]
+    with_choices = Task()
+    with_choices.config = SimpleNamespace(doc_to_choice="choices")
+    with_choices.doc_to_choice = lambda document: document["choices"]  # type: ignore[attr-defined]
+    hashes += [
+        question_hash(with_choices, document | {"choices": choices})
+        for choices in (["x"], ["x", "y"])
+    ]
+
+    assert len(set(hashes)) == len(hashes)
+    assert question_hash(task, document | {"source": "a book"}) == hashes[0]
+
+
+def test_only_right_or_wrong_can_be_judged() -> None:
+    """A metric between 0 and 1 has no share of right answers."""
+    grader = Grader(Task(right=0.5), None)
+    instance = questions(["a"])[0]
+
+    assert grader.grade([instance], ["y"]).value == 0
+    with pytest.raises(SetbackError, match=r"match,last-word of one answer is 0.5"):
+        grader.grade([instance], ["x"])
+
+
+@pytest.mark.parametrize(
+    ("filters", "tells"),
+    [
+        ((), False),
+        ((SimpleNamespace,), False),
+        ((SimpleNamespace, lambda: SimpleNamespace(fallback="[invalid]")), True),
+    ],
+    ids=["none", "any text", "a form"],
+)
+def test_unparsed_is_known_where_a_form_is_sought(
+    filters: tuple[Any, ...], *, tells: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other filters take any text for an answer."""
+    monkeypatch.setattr(LastWord, "filters", filters, raising=False)
+
+    assert Grader(Task(), None).tells_unparsed is tells
+
+
+def test_an_unknown_metric_names_those_that_are_there() -> None:
+    """One line."""
+    with pytest.raises(SetbackError, match="no metric 'acc', but match,last-word"):
+        Grader(Task(), "acc")
