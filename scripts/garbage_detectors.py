@@ -37,7 +37,7 @@ from hwval.quality.logprobs import Surprise
 from hwval.quality.logprobs import trouble_with
 from hwval.quality.reference import Reference
 from hwval.quality.signs import are_garbage
-from hwval.quality.signs import signs_of
+from hwval.quality.signs import signs_of_answers
 from hwval.synthetic import prepare_synthetic
 
 T = TypeVar("T")
@@ -120,7 +120,7 @@ def _measure(
 
 def _row(ask: Generation, reference: Reference | None) -> list[str]:
     texts = write_texts(ask)
-    findings = [signs_of(text) for text in texts]
+    findings = signs_of_answers(texts)
     told = sorted({sign.name for signs in findings for sign in signs})
     verdict = "garbage" if are_garbage(findings) else "pass"
     scored = _try(lambda: passage_logprobs(ask))

@@ -20,9 +20,12 @@ from hwval.capability.embedding import trouble_with as trouble_with_vectors
 from hwval.capability.needle import depths_without_answer
 from hwval.capability.picture import COLOURS
 from hwval.capability.picture import SHAPES
+from hwval.capability.picture import UNLIKE
 from hwval.capability.picture import names_alone
+from hwval.capability.picture import unlikeness
 from hwval.capability.skills import Skills
 from hwval.capability.sound import trouble_with as trouble_with_sound
+from hwval.capability.sound import why_not_judged
 from hwval.capability.structured import CITY
 from hwval.capability.structured import TOOL_NAME
 from hwval.capability.structured import trouble_with as trouble_with_json
@@ -100,6 +103,20 @@ def test_embedding_parity(
     assert least >= wanted.cosine_at_least
 
 
+def test_picture_seen(sees: Skills, promised: Promised, record: Record) -> None:
+    """Another picture changes what the model thinks, and more than the same one again does."""
+    is_dummy = promised.has_dummy_weights
+    record.needed(None if is_dummy else sees, "dummy weights are too small for a picture to show")
+    first, again = sees.read_picture("circle", "red"), sees.read_picture("circle", "red")
+    record.needed(first or None, "the server tells no log probabilities of chat answers")
+    same_nats = unlikeness(first, again)
+    record.enough(is_enough=same_nats < UNLIKE, otherwise="one picture got two answers")
+    other_nats = unlikeness(first, sees.read_picture("triangle", "blue"))
+    record.number("same_picture_nats", same_nats)
+
+    assert other_nats > same_nats
+
+
 def test_picture_colour(sees: Skills, record: Record) -> None:
     """The colours of two pictures are named."""
     said = {colour: sees.name_colour("circle", colour) for colour in ("red", "blue")}
@@ -128,6 +145,9 @@ def test_audio_out(speaks: Skills, promises: PromisesSection, record: Record) ->
     """An answer by voice is a sound of some length that is not silent."""
     sound = speaks.speak(promises.capabilities.audio.voice)
     record.attach("sound", "answer.wav", sound)
+    assert sound
+    unjudged = why_not_judged(sound)
+    record.enough(is_enough=not unjudged, otherwise=unjudged)
     trouble = trouble_with_sound(sound)
 
     assert not trouble

@@ -51,12 +51,33 @@ def test_matrix_adds_and_takes_away() -> None:
     assert why_not == "the matrix takes chat away"
 
 
-def test_vllm_calls_tools_with_a_parser_alone() -> None:
-    """The flag is the promise; other servers need none."""
-    without = _why_not(Capability.TOOLS, TOOLS)
+@pytest.mark.parametrize(
+    ("added", "offered"),
+    [
+        pytest.param(Capability.TOOLS, TOOLS, id="tools-without-parser"),
+        pytest.param(Capability.EMBEDDINGS, TEXT, id="embeddings-of-a-server-for-text"),
+    ],
+)
+def test_what_the_matrix_adds_is_asked_whatever_the_flags_say(
+    added: Capability, offered: frozenset[Capability]
+) -> None:
+    """It is a promise, and the server's refusal a failure."""
+    assert _why_not(added, offered, add=(added,)) is None
 
-    assert without == "the server is started without tool-call-parser"
-    assert _why_not(Capability.TOOLS, TOOLS, ("tool-call-parser", "hermes")) is None
+
+def test_vllm_calls_tools_with_both_flags_alone() -> None:
+    """They are the promise; other servers need none."""
+    parser, choice = ("tool-call-parser", "hermes"), ("enable-auto-tool-choice", True)
+    without = "the server is started without "
+
+    assert (
+        _why_not(Capability.TOOLS, TOOLS)
+        == f"{without}tool-call-parser and enable-auto-tool-choice"
+    )
+    assert _why_not(Capability.TOOLS, TOOLS, parser) == f"{without}enable-auto-tool-choice"
+    off = ("enable-auto-tool-choice", False)
+    assert _why_not(Capability.TOOLS, TOOLS, parser, off) is not None
+    assert _why_not(Capability.TOOLS, TOOLS, parser, choice) is None
     assert _why_not(Capability.TOOLS, TOOLS, server=Server.LLAMA_CPP) is None
 
 

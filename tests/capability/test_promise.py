@@ -42,7 +42,7 @@ def test_every_capability_beyond_text_has_a_question() -> None:
 def test_only_what_is_promised_is_asked() -> None:
     """Text alone leads to no question of this suite."""
     assert _asked({Capability.COMPLETIONS, Capability.CHAT}) == set()
-    assert _asked({Capability.VISION}) == {"picture_colour", "picture_shape"}
+    assert _asked({Capability.VISION}) == {"picture_seen", "picture_colour", "picture_shape"}
     assert _asked({Capability.VISION}, remove=["vision"]) == set()
     assert _asked(set(), add=["audio-out"]) == {"audio_out"}
 

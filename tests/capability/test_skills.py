@@ -19,6 +19,7 @@ from hwval.capability.embedding import lowest_cosine
 from hwval.capability.embedding import trouble_with as trouble_with_vectors
 from hwval.capability.picture import COLOURS
 from hwval.capability.picture import SHAPES
+from hwval.capability.picture import unlikeness
 from hwval.capability.skills import Skills
 from hwval.capability.skills import ToolCall
 from hwval.capability.sound import trouble_with as trouble_with_sound
@@ -102,6 +103,17 @@ def test_blind_model_names_no_colour() -> None:
     """It answers, and not to the picture."""
     with asking(lies=("blind",)) as skills:
         assert "red" not in skills.name_colour("circle", "red")
+
+
+def test_another_picture_changes_the_answer(able: Skills) -> None:
+    """And the same one does not; a blind model takes all for one."""
+    circle, triangle = (able.read_picture(shape, "red") for shape in ("circle", "triangle"))
+
+    assert unlikeness(circle, able.read_picture("circle", "red")) == 0
+    assert unlikeness(circle, triangle) > 0
+    with asking(lies=("blind",)) as skills:
+        seen = [skills.read_picture(shape, "red") for shape in ("circle", "triangle")]
+        assert unlikeness(*seen) == 0
 
 
 def test_tone_is_heard_both_ways(able: Skills) -> None:

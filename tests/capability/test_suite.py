@@ -149,7 +149,8 @@ def test_promised_and_refused_is_a_failure_with_the_servers_words(ask: Ask) -> N
         pytest.param(
             {"lies": ["shuffled", "blind", "silent", "schema", "flat"], "garbage": "repetition"},
             {
-                *("embedding_order", "embedding_batch", "picture_colour", "picture_shape"),
+                *("embedding_order", "embedding_batch"),
+                *("picture_seen", "picture_colour", "picture_shape"),
                 *("audio_out", "structured_output", "tool_named", "tool_required", "tool_chosen"),
                 *("sound_text", "logprobs", "prompt_logprobs", "greedy", "perplexity"),
                 *("reference", "embedding_parity"),
@@ -208,7 +209,8 @@ def test_random_weights_are_asked_for_form_and_promises(ask: Ask, kept: dict[str
         lies=["blind"],
     )
     asked = _outcomes(run, "capabilities") | _outcomes(run, "generate")
-    meaning = ("picture_colour", "picture_shape", "tool_chosen", "embedding_meaning", "sound_text")
+    pictures = ("picture_seen", "picture_colour", "picture_shape")
+    meaning = (*pictures, "tool_chosen", "embedding_meaning", "sound_text")
 
     assert {asked[name] for name in meaning} == {Outcome.NOT_RUN}
     assert asked["structured_output"] is Outcome.PASS

@@ -24,7 +24,7 @@ from hwval.quality.asking import write_texts
 from hwval.quality.logprobs import passage
 from hwval.quality.logprobs import trouble_with
 from hwval.quality.signs import are_garbage
-from hwval.quality.signs import signs_of
+from hwval.quality.signs import signs_of_answers
 from tests.fakes.process import FakeEngineProcess
 
 
@@ -55,14 +55,14 @@ def test_healthy_engine_writes_no_garbage(ask: Generation) -> None:
     texts = write_texts(ask)
 
     assert len(texts) == len(PROMPTS)
-    assert not are_garbage([signs_of(text) for text in texts])
+    assert not are_garbage(signs_of_answers(texts))
 
 
 @pytest.mark.parametrize("kind", ["repetition", "binary", "empty"])
 def test_garbage_is_caught(kind: str) -> None:
     """Loops, bytes that are no text, and nothing at all."""
     with asking(garbage=kind) as ask:
-        assert are_garbage([signs_of(text) for text in write_texts(ask)])
+        assert are_garbage(signs_of_answers(write_texts(ask)))
 
 
 def test_passage_is_read_token_by_token(ask: Generation) -> None:

@@ -47,7 +47,7 @@ def test_same_cell_is_close() -> None:
     close = REFERENCE.held_against(REFERENCE)
 
     assert (close.common_share, close.known_share, close.drift_nats) == (1.0, 1.0, 0.0)
-    assert str(close) == "log probabilities drift by 0 nats; no answer differs"
+    assert str(close) == ("log probabilities of the fixed text drift by 0 nats; no answer differs")
 
 
 def test_unsound_numbers_are_told() -> None:
@@ -134,11 +134,25 @@ def test_missing_file_is_refused(tmp_path: Path) -> None:
         load_reference(tmp_path / "none.json")
 
 
-def test_reading_of_another_passage_is_left_out(tmp_path: Path) -> None:
-    """Its numbers belong to other tokens."""
+def test_reading_of_another_passage_is_refused(tmp_path: Path) -> None:
+    """Its numbers belong to other tokens, and answers alone would promise less than is asked."""
     content = json.loads(REFERENCE.to_json())
     content["passage"]["sha256"] = "0" * 64
     file = tmp_path / "reference.json"
     file.write_text(json.dumps(content), "utf-8")
 
-    assert load_reference(file).passage_logprobs == ()
+    with pytest.raises(UsageError, match="with another fixed text; record it anew"):
+        load_reference(file)
+
+
+@pytest.mark.parametrize(
+    ("logprobs", "is_same"),
+    [
+        pytest.param((-3.0, -1.0, -1.0), True, id="as-many"),
+        pytest.param((-1.0, -2.0), False, id="cut"),
+        pytest.param((), True, id="not-told"),
+    ],
+)
+def test_reading_of_other_tokens_is_noticed(logprobs: tuple[float, ...], *, is_same: bool) -> None:
+    """A side that tells none is another matter."""
+    assert REFERENCE.reads_as(replace(REFERENCE, passage_logprobs=logprobs)) is is_same

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,6 +11,11 @@ from hypothesis import strategies as st
 from hwval.quality.signs import WINDOW_CHARACTERS
 from hwval.quality.signs import are_garbage
 from hwval.quality.signs import signs_of
+from hwval.quality.signs import signs_of_answers
+from tests.quality.texts import BLIND
+from tests.quality.texts import GARBAGE
+from tests.quality.texts import HEALTHY
+from tests.quality.texts import answers
 
 PROSE = (
     "Ice floats because water is densest at four degrees; below that its molecules begin to settle "
@@ -31,8 +38,10 @@ def names(text: str) -> set[str]:
     [
         pytest.param("", {"empty"}, id="nothing"),
         pytest.param(" \n\t ", {"empty"}, id="blanks"),
-        pytest.param("!" * 200, {"loop", "compression"}, id="one-character"),
-        pytest.param("the " * 90, {"loop", "compression", "phrases"}, id="one-word"),
+        pytest.param(
+            "!" * 200, {"loop", "compression", "no-letters", "unbroken"}, id="one-character"
+        ),
+        pytest.param("the " * 90, {"loop", "compression", "phrases", "few-words"}, id="one-word"),
         pytest.param("fine \ufffd\ufffd\ufffd here", {"broken"}, id="replacement"),
         pytest.param("fine" + "\ufffd" * 5, {"broken"}, id="replacement-to-the-end"),
         pytest.param("\ufffd", {"empty"}, id="part-of-a-character"),
@@ -73,6 +82,42 @@ def test_working_models_show_no_sign(text: str) -> None:
         assert not are_garbage([signs_of(text), signs_of(PROSE), signs_of(PROSE)])
     else:
         assert names(text) == set()
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", GARBAGE)
+def test_every_kind_of_garbage_is_caught(kind: str, seed: int) -> None:
+    """Six answers of a broken engine, drawn anew."""
+    assert are_garbage(signs_of_answers(answers(GARBAGE[kind], seed)))
+
+
+@pytest.mark.parametrize("kind", BLIND)
+def test_blind_spots_are_what_they_are_said_to_be(kind: str) -> None:
+    """Other detectors must see these; who finds a sign for one may move it."""
+    assert not are_garbage(signs_of_answers(answers(BLIND[kind], 1)))
+
+
+@pytest.mark.parametrize("name", HEALTHY)
+def test_healthy_texts_are_no_garbage(name: str) -> None:
+    """Nearly none shows a sign, and no six of them show as many as garbage does."""
+    known = {
+        "table-of-numbers": {"no-letters"},
+        "german": {"new-words"},
+        "vietnamese": {"new-words"},
+    }
+    others = random.Random(name).sample(list(HEALTHY.values()), 6)
+
+    assert names(HEALTHY[name]) == known.get(name, set())
+    assert not are_garbage(signs_of_answers(others))
+
+
+def test_answers_that_are_all_one_are_garbage() -> None:
+    """However fluent: who says the same to six prompts has read none of them."""
+    signs = signs_of_answers([PROSE] * 6)
+
+    assert {sign.name for found in signs for sign in found} == {"alike"}
+    assert are_garbage(signs)
+    assert not are_garbage(signs_of_answers([PROSE]))
 
 
 def test_most_answers_must_look_wrong() -> None:

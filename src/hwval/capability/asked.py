@@ -11,6 +11,7 @@ from hwval.cell import Cell
 
 __all__ = ["why_not_asked"]
 
+_TOOL_FLAGS: Final = ("tool-call-parser", "enable-auto-tool-choice")
 _WRITES: Final = frozenset(Capability) - {Capability.EMBEDDINGS}
 
 
@@ -24,6 +25,9 @@ def why_not_asked(
 ) -> str | None:
     """Return why a cell is not asked for a capability, None if it is.
 
+    What the matrix adds is promised, whatever the flags say: a server that was not started for it
+    refuses, and that is a failure.
+
     Args:
         wanted: The capability.
         offered: What image and model promise.
@@ -31,9 +35,11 @@ def why_not_asked(
         cell: Its flags say what a vLLM was started for.
         server: Program that answers; only vLLM's flags are known.
     """
+    if wanted in section.add:
+        return None
     if wanted in section.remove:
         return f"the matrix takes {wanted} away"
-    if wanted not in section.promised(offered):
+    if wanted not in offered:
         return f"image and model do not promise {wanted}"
     return _flag_against(wanted, offered, cell) if server is Server.VLLM else None
 
@@ -43,13 +49,15 @@ def _flag_against(wanted: Capability, offered: frozenset[Capability], cell: Cell
 
     Source: vLLM 0.32.0: a server of the pooling runner answers 404 to requests for text, one of
     the generate runner to those for embeddings; models that can only embed get the former by
-    themselves. Tools need a parser for the model's own form of calls.
+    themselves. Tools, also those that are named or required, are refused with 400 unless both
+    flags are there: without the second the parser is not set.
     """
     pools = cell.arg("runner") == "pooling" or cell.arg("task") == "embed"
     if pools and wanted in _WRITES:
         return "the server is started for embeddings (runner: pooling)"
     if wanted is Capability.EMBEDDINGS and not pools and Capability.COMPLETIONS in offered:
         return "the server is started for text; embeddings need runner: pooling"
-    if wanted is Capability.TOOLS and cell.arg("tool-call-parser") is None:
-        return "the server is started without tool-call-parser"
+    missing = [flag for flag in _TOOL_FLAGS if not cell.arg(flag)]
+    if wanted is Capability.TOOLS and missing:
+        return f"the server is started without {' and '.join(missing)}"
     return None

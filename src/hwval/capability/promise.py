@@ -29,6 +29,7 @@ QUESTIONS: Final = {
     "embedding_batch": Capability.EMBEDDINGS,
     "embedding_meaning": Capability.EMBEDDINGS,
     "embedding_parity": Capability.EMBEDDINGS,
+    "picture_seen": Capability.VISION,
     "picture_colour": Capability.VISION,
     "picture_shape": Capability.VISION,
     "audio_in": Capability.AUDIO_IN,
@@ -96,6 +97,12 @@ class CapabilitiesSection(YamlModel):
         if question == "embedding_parity" and self.embeddings.reference is None:
             return False
         return QUESTIONS[question] in self.promised(offered)
+
+    @property
+    def files(self) -> dict[tuple[str, ...], str]:
+        """Keys inside this section -> file that the matrix names there, relative to itself."""
+        file = self.embeddings.reference
+        return {} if file is None else {("embeddings", "reference"): file}
 
     @model_validator(mode="after")
     def _check(self) -> Self:

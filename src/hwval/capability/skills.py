@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Filled", "Skills", "ToolCall"]
 
+_FEW_TOKENS: Final = 16
 _SHORT_TOKENS: Final = 64
 _LONG_TOKENS: Final = 512
 _SHOWN_CHARACTERS: Final = 300
@@ -108,6 +109,17 @@ class Skills:
         """Show a picture and return what the model says of its shape, in small letters."""
         question = "Which shape is it: circle, square or triangle? Answer with one word."
         return self._look(shape, colour, question)
+
+    def read_picture(self, shape: str, colour: str) -> tuple[tuple[str, float], ...]:
+        """Show a picture and return tokens of the answer with their log probabilities.
+
+        Empty if the server tells none.
+        """
+        question = _text("What is in the picture?")
+        parts = [_picture(shape, colour), question]
+        answer = self._chat(parts, max_tokens=_FEW_TOKENS, logprobs=True, **_GREEDY)
+        told = answer.choices[0].logprobs
+        return tuple((token.token, token.logprob) for token in (told and told.content) or ())
 
     def transcribe_tone(self) -> str:
         """Send a tone to the endpoint of transcriptions and return the text that comes back."""
@@ -188,9 +200,7 @@ class Skills:
         return ToolCall(call.name, call.arguments, told.finish_reason)
 
     def _look(self, shape: str, colour: str, question: str) -> str:
-        picture = base64.b64encode(draw_png(shape, colour)).decode("ascii")
-        url = {"url": f"data:image/png;base64,{picture}"}
-        return self._chat_text([{"type": "image_url", "image_url": url}, _text(question)]).lower()
+        return self._chat_text([_picture(shape, colour), _text(question)]).lower()
 
     def _chat_text(self, parts: list[dict[str, Any]]) -> str:
         answer = self._chat(parts, max_tokens=_SHORT_TOKENS, **_GREEDY)
@@ -217,6 +227,11 @@ def _in_the_servers_words() -> Iterator[None]:
             told = f"{one_line(str(error))} from {error.request.url.path}: {words}"
             raise type(error)(told, response=error.response, body=error.body) from None
         raise
+
+
+def _picture(shape: str, colour: str) -> dict[str, Any]:
+    picture = base64.b64encode(draw_png(shape, colour)).decode("ascii")
+    return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}}
 
 
 def _text(text: str) -> dict[str, Any]:

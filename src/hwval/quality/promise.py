@@ -90,6 +90,12 @@ class GenerateSection(YamlModel):
         return question not in _CHAT or Capability.CHAT in offered
 
     @property
+    def files(self) -> dict[tuple[str, ...], str]:
+        """Keys inside this section -> file that the matrix names there, relative to itself."""
+        file = None if self.reference is None else self.reference.file
+        return {} if file is None else {("reference", "file"): file}
+
+    @property
     def partners(self) -> frozenset[str]:
         """Cells that this one is held against, as the matrix names them."""
         cell = None if self.reference is None else self.reference.cell

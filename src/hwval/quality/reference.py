@@ -68,6 +68,14 @@ class Reference:
         """Whether every answer came with its tokens; without them nothing can be compared."""
         return all(0 < len(answer.tokens) == len(answer.logprobs) for answer in self.answers)
 
+    def reads_as(self, other: Reference) -> bool:
+        """Tell whether the fixed text has as many tokens on both sides, if both read it.
+
+        It has not if tokenizers differ, or a shorter context cut the text on one side.
+        """
+        counts = {len(side.passage_logprobs) for side in (self, other)} - {0}
+        return len(counts) <= 1
+
     def to_json(self) -> str:
         """Return the file's content.
 
@@ -128,7 +136,8 @@ class Closeness:
     def __str__(self) -> str:
         parted = [str(agreement.difference) for agreement in self.agreements]
         told = "; ".join(text for text in parted if text != "None") or "no answer differs"
-        return f"log probabilities drift by {self.drift_nats:.3g} nats; {told}"
+        of = "common beginnings" if self.passage_drift_nats is None else "the fixed text"
+        return f"log probabilities of {of} drift by {self.drift_nats:.3g} nats; {told}"
 
     @property
     def common_share(self) -> float:
@@ -165,6 +174,8 @@ def load_reference(path: Path) -> Reference:
         content = json.loads(path.read_text(encoding="utf-8"))
         if content.get("kind") != "reference" or content.get("version") != _VERSION:
             raise UsageError(f"{path}: no reference of version {_VERSION}; record it anew")
+        if content["passage"]["sha256"] != _passage_hash():
+            raise UsageError(f"{path}: a reference with another fixed text; record it anew")
         return _reference(content)
     except OSError as error:
         raise UsageError(f"read the reference {path}: {error.strerror or error}") from error
@@ -174,7 +185,6 @@ def load_reference(path: Path) -> Reference:
 
 def _reference(content: dict[str, Any]) -> Reference:
     answers = content["answers"]
-    is_same = content["passage"]["sha256"] == _passage_hash()
     return Reference(
         cell=str(content["cell"]),
         model=str(content["model"]),
@@ -182,7 +192,7 @@ def _reference(content: dict[str, Any]) -> Reference:
         recorded_at=str(content["recorded_at"]),
         prompts=tuple(answer["prompt"] for answer in answers),
         answers=tuple(_answer(answer) for answer in answers),
-        passage_logprobs=tuple(map(float, content["passage"]["logprobs"])) if is_same else (),
+        passage_logprobs=tuple(map(float, content["passage"]["logprobs"])),
     )
 
 

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
-__all__ = ["WINDOW_CHARACTERS", "Sign", "are_garbage", "signs_of"]
+__all__ = ["WINDOW_CHARACTERS", "Sign", "are_garbage", "signs_of", "signs_of_answers"]
 
 WINDOW_CHARACTERS: Final = 400
 """How much of a text is looked at: compression grows with length, so that limits need one."""
@@ -31,15 +31,26 @@ _LOOP_TIMES: Final = 8
 _COMPRESSION: Final = 6.0
 _REPEATED_PHRASES: Final = 0.8
 _PHRASE_WORDS: Final = 4
+_REPEATED_WORDS: Final = 0.87
+# Whoever writes sentences says one of thirty words twice; tokens drawn at random do not.
+_NEW_WORDS: Final = 1.0
+_LAST_WORDS: Final = 30
+_NO_LETTERS: Final = 0.7
+_UNBROKEN_SHARE: Final = 0.7
+# ASCII alone: many scripts set no blanks between words.
+_UNBROKEN: Final = re.compile(r"[!-~]{40,}")
+_COMMON_PHRASES: Final = 0.5
 # Below these lengths a short answer could be called repetitive for no reason.
 _LEAST_PHRASES: Final = 16
+_LEAST_WORDS_TO_REPEAT: Final = 40
 _LEAST_CHARACTERS: Final = 64
 _BROKEN_SHARE: Final = 0.02
-_SCRIPTS: Final = 4
+_SCRIPTS: Final = 3
 _SCRIPT_SHARE: Final = 0.02
 _MIXED_WORDS: Final = 0.1
 _LEAST_WORDS: Final = 8
 _WORD: Final = re.compile(r"[^\W\d_]{2,}")
+_EDGES: Final = re.compile(r"^\W+|\W+$")
 _CUT_CHARACTER: Final = re.compile("\N{REPLACEMENT CHARACTER}{1,3}\\Z")
 _LAYOUT: Final = frozenset("\n\r\t")
 # Scripts that one language mixes.
@@ -62,8 +73,7 @@ class Sign:
     """One thing that speaks against a text.
 
     Attributes:
-        name: Which detector: ``empty``, ``loop``, ``compression``, ``phrases``, ``broken``,
-            ``scripts`` or ``mixed-words``.
+        name: Which detector, as in ``docs/quality.md``.
         value: What was seen, a ratio or a count.
         limit: From where on it is a sign.
         is_certain: Whether one such answer is enough.
@@ -90,11 +100,31 @@ def are_garbage(findings: Sequence[Sequence[Sign]]) -> bool:
 
 def signs_of(text: str) -> tuple[Sign, ...]:
     """Return every sign against ``text``, of which the first `WINDOW_CHARACTERS` are looked at."""
-    # An answer that ends at its limit of tokens may end within a character, of four bytes at most.
-    window = _CUT_CHARACTER.sub("", text[:WINDOW_CHARACTERS])
+    window = _window(text)
     if not window.strip():
         return (Sign("empty", 0, 1),)
     return tuple(sign for sign in _measure(window) if sign.value >= sign.limit)
+
+
+def signs_of_answers(texts: Sequence[str]) -> list[tuple[Sign, ...]]:
+    """Return the signs against each of several answers to prompts that have nothing in common.
+
+    Beside those against the text itself, one against an answer whose phrases are those of others.
+    """
+    phrases = [set(_phrases(_words(_window(text)))) for text in texts]
+    found = []
+    for place, text in enumerate(texts):
+        others = set().union(*phrases[:place], *phrases[place + 1 :])
+        own = phrases[place]
+        share = len(own & others) / len(own) if len(own) >= _LEAST_PHRASES else 0.0
+        alike = [Sign("alike", share, _COMMON_PHRASES)] if share >= _COMMON_PHRASES else []
+        found.append((*signs_of(text), *alike))
+    return found
+
+
+def _window(text: str) -> str:
+    # An answer that ends at its limit of tokens may end within a character, of four bytes at most.
+    return _CUT_CHARACTER.sub("", text[:WINDOW_CHARACTERS])
 
 
 def _measure(text: str) -> Iterator[Sign]:
@@ -103,12 +133,45 @@ def _measure(text: str) -> Iterator[Sign]:
     if len(text) >= _LEAST_CHARACTERS:
         data = text.encode("utf-8", "replace")
         yield Sign("compression", len(data) / len(zlib.compress(data)), _COMPRESSION)
-    yield Sign("phrases", _repeated_share(text), _REPEATED_PHRASES)
-    words = _WORD.findall(text)
+        yield Sign("no-letters", _share_without_letters(text), _NO_LETTERS)
+        unbroken = sum(map(len, _UNBROKEN.findall(text))) / len(text)
+        yield Sign("unbroken", unbroken, _UNBROKEN_SHARE)
+    yield from _measure_words(_words(text))
+    yield from _measure_scripts(_WORD.findall(text))
+
+
+def _measure_words(words: Sequence[str]) -> Iterator[Sign]:
+    phrases = list(_phrases(words))
+    if len(phrases) >= _LEAST_PHRASES:
+        yield Sign("phrases", 1 - len(set(phrases)) / len(phrases), _REPEATED_PHRASES)
+    if len(words) >= _LEAST_WORDS_TO_REPEAT:
+        yield Sign("few-words", 1 - len(set(words)) / len(words), _REPEATED_WORDS)
+    if len(words) >= _LAST_WORDS:
+        # The last ones, since garbage may begin after some words that are right.
+        yield Sign("new-words", len(set(words[-_LAST_WORDS:])) / _LAST_WORDS, _NEW_WORDS)
+
+
+def _measure_scripts(words: Sequence[str]) -> Iterator[Sign]:
     yield Sign("scripts", _script_count("".join(words)), _SCRIPTS)
     if len(words) >= _LEAST_WORDS:
         mixed = sum(len(_scripts(word)) > 1 for word in words) / len(words)
         yield Sign("mixed-words", mixed, _MIXED_WORDS)
+
+
+def _words(text: str) -> list[str]:
+    """Return the words, in small letters and without the punctuation around them."""
+    return [word for part in text.casefold().split() if (word := _EDGES.sub("", part))]
+
+
+def _phrases(words: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return zip(*(words[start:] for start in range(_PHRASE_WORDS)), strict=False)
+
+
+def _share_without_letters(text: str) -> float:
+    """Return the share of characters, but for blanks, that are neither letters nor their marks."""
+    seen = [character for character in text if not character.isspace()]
+    letters = sum(unicodedata.category(character)[0] in "LM" for character in seen)
+    return 1 - letters / len(seen)
 
 
 def _broken_share(text: str) -> float:
@@ -138,14 +201,6 @@ def _loop_share(text: str) -> float:
     return longest / max(len(text), 1)
 
 
-def _repeated_share(text: str) -> float:
-    """Return the share of phrases of four words that were said before."""
-    words = text.split()
-    phrases = Counter(zip(*(words[start:] for start in range(_PHRASE_WORDS)), strict=False))
-    total = phrases.total()
-    return 1 - len(phrases) / total if total >= _LEAST_PHRASES else 0.0
-
-
 def _script_count(letters: str) -> int:
     """Return how many scripts take a fair share of the letters."""
     if len(letters) < _LEAST_CHARACTERS / 2:
@@ -160,6 +215,11 @@ def _scripts(word: str) -> frozenset[str]:
 
 @lru_cache(maxsize=2**12)
 def _script(letter: str) -> str:
-    """Return the script of a letter by its Unicode name, empty for one that has none."""
+    """Return the script of a letter by its Unicode name, empty for one that has none.
+
+    Digits above and below the line count as letters to regular expressions and have none.
+    """
+    if unicodedata.category(letter) not in {"Lu", "Ll", "Lt", "Lo"}:
+        return ""
     first = unicodedata.name(letter, "").partition(" ")[0]
     return "" if first in _ANY_SCRIPT else _SCRIPT_FAMILY.get(first, first)

@@ -26,9 +26,12 @@ from hwval.synthetic.architecture import SyntheticModel
 from hwval.synthetic.architecture import hf_config
 from hwval.synthetic.architecture import parse_synthetic
 from hwval.synthetic.quantization import quantize
+from hwval.synthetic.sight import PROCESSOR_FILES
+from hwval.synthetic.sight import add_sight
 from hwval.synthetic.tokenizer import BOS_ID
 from hwval.synthetic.tokenizer import EOS_ID
 from hwval.synthetic.tokenizer import PAD_ID
+from hwval.synthetic.tokenizer import PICTURE_TOKENS
 from hwval.synthetic.tokenizer import speakable_ids
 from hwval.synthetic.tokenizer import train_tokenizer
 from hwval.synthetic.tokenizer import training_text
@@ -92,15 +95,19 @@ def _recipe_hash(model: SyntheticModel) -> str:
 
 
 def _write_checkpoint(model: SyntheticModel, folder: Path) -> None:
-    tokenizer = train_tokenizer(model.vocab_size)
+    tokenizer = train_tokenizer(model.vocab_size, more_tokens=PICTURE_TOKENS if model.sees else ())
     write_tokenizer(tokenizer, folder, max_context_tokens=model.max_context_tokens)
     ids = {"bos_id": BOS_ID, "eos_id": EOS_ID, "pad_id": PAD_ID}
     _write_json(folder / "config.json", hf_config(model, **ids))
+    for name, content in PROCESSOR_FILES.items() if model.sees else ():
+        _write_json(folder / name, content)
     # No sampling parameters: the engine's defaults are those of the API.
     generation = {"bos_token_id": BOS_ID, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID}
     _write_json(folder / "generation_config.json", generation)
-    weights = build_weights(model, speakable_ids(tokenizer))
-    tensors = {name: _stored(values) for name, values in quantize(model, weights).items()}
+    weights = quantize(model, build_weights(model, speakable_ids(tokenizer)))
+    if model.sees:
+        weights = add_sight(model, weights)
+    tensors = {name: _stored(values) for name, values in weights.items()}
     _write_safetensors(folder / "model.safetensors", tensors)
 
 

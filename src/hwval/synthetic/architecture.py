@@ -18,7 +18,16 @@ from typing import Final
 
 from hwval.errors import UsageError
 
-__all__ = ["ARCHITECTURES", "Damage", "Packing", "SyntheticModel", "hf_config", "parse_synthetic"]
+__all__ = [
+    "ARCHITECTURES",
+    "PATCHES_A_TOKEN_SIDE",
+    "VISION_FIELDS",
+    "Damage",
+    "Packing",
+    "SyntheticModel",
+    "hf_config",
+    "parse_synthetic",
+]
 
 _PREFIX: Final = "synthetic:"
 # Of every synthetic model: large enough for chats and batches, small enough to be filled in a test.
@@ -53,7 +62,7 @@ class SyntheticModel:
     Attributes:
         name: What follows ``synthetic:`` in a reference.
         architecture: Class name as in config.json, for example ``LlamaForCausalLM``.
-        model_type: transformers' name of the family.
+        model_type: transformers' name of the family, of the language model if there is more.
         heads: Query heads.
         kv_heads: Key and value heads; divides ``heads``.
         head_dim: Elements of one head.
@@ -93,6 +102,11 @@ class SyntheticModel:
         return self.model_type in {"qwen3", "qwen3_moe", "gemma3_text"}
 
     @property
+    def sees(self) -> bool:
+        """Whether it takes pictures: eyes stand before the language model."""
+        return self.architecture == "Idefics3ForConditionalGeneration"
+
+    @property
     def is_gemma(self) -> bool:
         """Whether norms are stored as weight - 1 and stand before and after each block."""
         return self.model_type == "gemma3_text"
@@ -124,6 +138,7 @@ _MODELS: Final = (
     _LLAMA_AWQ,
     _LLAMA_INT8,
     replace(_LLAMA, name="llama-nan", damage=Damage.NAN),
+    replace(_LLAMA, name="idefics3", architecture="Idefics3ForConditionalGeneration"),
     *(
         replace(model, name=f"{model.name}-{damage}", damage=damage)
         for model in (_LLAMA_FP8, _LLAMA_AWQ, _LLAMA_INT8)
@@ -190,8 +205,37 @@ def hf_config(model: SyntheticModel, *, bos_id: int, eos_id: int, pad_id: int) -
     if model.quantization:
         fields = _QUANTIZATION_FIELDS[model.packing]
         config["quantization_config"] = {"quant_method": model.quantization, **fields}
-    return config
+    return _with_sight(model, config) if model.sees else config
 
+
+def _with_sight(model: SyntheticModel, text: dict[str, object]) -> dict[str, object]:
+    """Return config.json of an Idefics3 around a language model's."""
+    common = ("dtype", "torch_dtype", "tie_word_embeddings", "bos_token_id", "eos_token_id")
+    return {
+        **{name: text[name] for name in (*common, "pad_token_id")},
+        "architectures": [model.architecture],
+        "model_type": "idefics3",
+        "text_config": {**text, "architectures": ["LlamaForCausalLM"]},
+        "vision_config": dict(VISION_FIELDS),
+        "image_token_id": model.vocab_size - 1,
+        "scale_factor": PATCHES_A_TOKEN_SIDE,
+    }
+
+
+VISION_FIELDS: Final[Mapping[str, int | str]] = {
+    "model_type": "idefics3_vision",
+    "hidden_size": 64,
+    "intermediate_size": 128,
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+    "num_channels": 3,
+    "image_size": 56,
+    "patch_size": 14,
+    "hidden_act": "gelu_pytorch_tanh",
+}
+"""Of the eyes, a SigLIP tower."""
+PATCHES_A_TOKEN_SIDE: Final = 2
+"""So many patches of a picture, along each side, become one token."""
 
 _EIGHT_BITS: Final = {"num_bits": 8, "type": "int", "symmetric": True}
 # What a method's configuration says beyond its name.

@@ -7,6 +7,7 @@ a thousand tokens from five kilobytes take less time than reading a downloaded v
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,7 @@ __all__ = [
     "BOS_ID",
     "EOS_ID",
     "PAD_ID",
+    "PICTURE_TOKENS",
     "SPECIAL_TOKENS",
     "speakable_ids",
     "train_tokenizer",
@@ -38,6 +40,13 @@ SPECIAL_TOKENS: Final = (
     "<|assistant|>",
     "<|end|>",
 )
+PICTURE_TOKENS: Final = (
+    "<fake_token_around_image>",
+    "<global-img>",
+    "<end_of_utterance>",
+    "<image>",
+)
+"""Special tokens around a picture in a prompt; the last one stands for a part of the picture."""
 PAD_ID: Final = SPECIAL_TOKENS.index("<|pad|>")
 BOS_ID: Final = SPECIAL_TOKENS.index("<|bos|>")
 EOS_ID: Final = SPECIAL_TOKENS.index("<|eos|>")
@@ -55,19 +64,25 @@ def training_text() -> str:
     return Path(__file__).with_name("text.txt").read_text(encoding="utf-8")
 
 
-def train_tokenizer(vocab_size: int) -> Tokenizer:
-    """Learn a byte-level BPE tokenizer with exactly ``vocab_size`` tokens, special ones first."""
+def train_tokenizer(vocab_size: int, *, more_tokens: Sequence[str] = ()) -> Tokenizer:
+    """Learn a byte-level BPE tokenizer with exactly ``vocab_size`` tokens, special ones first.
+
+    Args:
+        vocab_size: Number of tokens.
+        more_tokens: Special ones that some models have besides; they are the last.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size,
+        vocab_size=vocab_size - len(more_tokens),
         min_frequency=1,
         show_progress=False,
         special_tokens=[AddedToken(token, special=True) for token in SPECIAL_TOKENS],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
     )
     tokenizer.train_from_iterator([training_text()], trainer)
+    tokenizer.add_special_tokens([AddedToken(token, special=True) for token in more_tokens])
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<|bos|> $A", pair="<|bos|> $A $B", special_tokens=[("<|bos|>", BOS_ID)]
     )

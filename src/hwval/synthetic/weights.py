@@ -31,7 +31,14 @@ from numpy.typing import NDArray
 from hwval.synthetic.architecture import SyntheticModel
 from hwval.synthetic.tokenizer import SPECIAL_TOKENS
 
-__all__ = ["PLACES", "VOICES", "build_weights", "to_bfloat16_bits"]
+__all__ = [
+    "PLACES",
+    "VOICES",
+    "build_weights",
+    "noise_writer",
+    "random_matrix",
+    "to_bfloat16_bits",
+]
 
 Matrix = NDArray[np.floating]
 Integers = NDArray[np.int64]
@@ -88,6 +95,35 @@ def to_bfloat16_bits(values: Matrix) -> NDArray[np.uint16]:
     return rounded
 
 
+def noise_writer(model: SyntheticModel, seed: str, inner: int, *, exponent: int) -> Matrix:
+    """Return a random output projection that leaves the directions with a meaning alone.
+
+    Args:
+        model: Whose family and width count.
+        seed: Name of the tensor.
+        inner: Columns; the rows are the width of the residual stream.
+        exponent: As of `random_matrix`.
+    """
+    directions = _hadamard(model.hidden_size)[_NOISE]
+    random = _random_integers(f"{model.model_type}.{seed}", len(directions), inner)
+    return (directions.T @ random) * 2.0**exponent
+
+
+def random_matrix(
+    model: SyntheticModel, seed: str, rows: int, columns: int, *, exponent: int
+) -> Matrix:
+    """Return numbers of -128 to 127 (standard deviation 74), times 2 to the ``exponent``.
+
+    Args:
+        model: Whose family counts.
+        seed: Name of the tensor; with the family it makes the numbers.
+        rows: Of the matrix.
+        columns: Of the matrix.
+        exponent: Of the common factor.
+    """
+    return _random_integers(f"{model.model_type}.{seed}", rows, columns) * 2.0**exponent
+
+
 def _layer(model: SyntheticModel, layer: int) -> dict[str, Matrix]:
     width, inner = model.hidden_size, model.heads * model.head_dim
     listens = layer == model.layers - 1
@@ -107,9 +143,11 @@ def _layer(model: SyntheticModel, layer: int) -> dict[str, Matrix]:
 
 def _attention(model: SyntheticModel, layer: int, *, listens: bool) -> dict[str, Matrix]:
     head = model.head_dim
-    query = _random(model, f"{layer}.q", model.heads * head, model.hidden_size, exponent=-10)
-    key = _random(model, f"{layer}.k", model.kv_heads * head, model.hidden_size, exponent=-10)
-    value = _random(model, f"{layer}.v", model.kv_heads * head, model.hidden_size, exponent=-10)
+    query = random_matrix(model, f"{layer}.q", model.heads * head, model.hidden_size, exponent=-10)
+    key = random_matrix(model, f"{layer}.k", model.kv_heads * head, model.hidden_size, exponent=-10)
+    value = random_matrix(
+        model, f"{layer}.v", model.kv_heads * head, model.hidden_size, exponent=-10
+    )
     # Rotary embedding hardly turns the last elements of a half head: there distance plays no role.
     slow, slower = head // 2 - 2, head // 2 - 1
     if listens:
@@ -133,7 +171,7 @@ def _attention(model: SyntheticModel, layer: int, *, listens: bool) -> dict[str,
 
 
 def _attention_output(model: SyntheticModel, layer: int, inner: int, *, listens: bool) -> Matrix:
-    output = _noise_writer(model, f"{layer}.o", inner, exponent=-13)
+    output = noise_writer(model, f"{layer}.o", inner, exponent=-13)
     if listens:
         output[:, : model.head_dim] = 0.0
         output[:, :VOICES] = _WRITE_GAIN * _hadamard(model.hidden_size)[_VOICE_OUT].T
@@ -142,9 +180,9 @@ def _attention_output(model: SyntheticModel, layer: int, inner: int, *, listens:
 
 def _mlp(model: SyntheticModel, seed: str, prefix: str) -> dict[str, Matrix]:
     inner = model.intermediate_size
-    gate = _random(model, f"{seed}.gate", inner, model.hidden_size, exponent=-10)
-    up = _random(model, f"{seed}.up", inner, model.hidden_size, exponent=-10)
-    down = _noise_writer(model, f"{seed}.down", inner, exponent=-14)
+    gate = random_matrix(model, f"{seed}.gate", inner, model.hidden_size, exponent=-10)
+    up = random_matrix(model, f"{seed}.up", inner, model.hidden_size, exponent=-10)
+    down = noise_writer(model, f"{seed}.down", inner, exponent=-14)
     if model.model_type == "phi3":
         fused = np.concatenate([gate, up])
         return {f"{prefix}.gate_up_proj.weight": fused, f"{prefix}.down_proj.weight": down}
@@ -156,7 +194,7 @@ def _mlp(model: SyntheticModel, seed: str, prefix: str) -> dict[str, Matrix]:
 
 
 def _experts(model: SyntheticModel, layer: int) -> dict[str, Matrix]:
-    router = _random(model, f"{layer}.router", model.experts, model.hidden_size, exponent=-9)
+    router = random_matrix(model, f"{layer}.router", model.experts, model.hidden_size, exponent=-9)
     tensors = {"mlp.gate.weight": router}
     for expert in range(model.experts):
         tensors |= _mlp(model, f"{layer}.expert.{expert}", f"mlp.experts.{expert}")
@@ -185,7 +223,7 @@ def _embedding(model: SyntheticModel, speakable: Sequence[int]) -> Matrix:
 
 def _output(model: SyntheticModel, speakable: Sequence[int]) -> Matrix:
     place, voice = _places_and_voices(model, speakable)
-    rows = _random(model, "output", model.vocab_size, model.hidden_size, exponent=-11)
+    rows = random_matrix(model, "output", model.vocab_size, model.hidden_size, exponent=-11)
     basis = _hadamard(model.hidden_size)
     spoken = np.array(speakable[: PLACES * VOICES])
     heard = basis[_PLACE][place[spoken]] + basis[_VOICE_OUT][voice[spoken]]
@@ -206,17 +244,6 @@ def _places_and_voices(
 
 def _norm(model: SyntheticModel, size: int, value: float = 1.0) -> Matrix:
     return np.full(size, value - 1.0 if model.is_gemma else value)
-
-
-def _noise_writer(model: SyntheticModel, seed: str, inner: int, *, exponent: int) -> Matrix:
-    """Random output projection that leaves the directions with a meaning alone."""
-    directions = _hadamard(model.hidden_size)[_NOISE]
-    random = _random_integers(f"{model.model_type}.{seed}", len(directions), inner)
-    return (directions.T @ random) * 2.0**exponent
-
-
-def _random(model: SyntheticModel, seed: str, rows: int, columns: int, *, exponent: int) -> Matrix:
-    return _random_integers(f"{model.model_type}.{seed}", rows, columns) * 2.0**exponent
 
 
 def _random_integers(seed: str, rows: int, columns: int) -> Integers:
