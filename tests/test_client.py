@@ -34,7 +34,7 @@ vllm:cache_config_info{block_size="128",name="a \\"b\\" \\\\ c",num_gpu_blocks="
 
 
 @contextmanager
-def serve(answers: dict[str, tuple[int, str]]) -> Iterator[Endpoint]:
+def serve(answers: dict[str, tuple[int, str]], *, charset: str = "utf-8") -> Iterator[Endpoint]:
     """Answer GET requests from a table of path -> status and body; other paths get 404."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -44,6 +44,7 @@ def serve(answers: dict[str, tuple[int, str]]) -> Iterator[Endpoint]:
                 status = 401
             self.send_response(status)
             self.send_header("Content-Length", str(len(body.encode())))
+            self.send_header("Content-Type", f"text/plain; charset={charset}")
             self.end_headers()
             self.wfile.write(body.encode())
 
@@ -206,6 +207,12 @@ def test_answer_that_drips_is_given_up() -> None:
         pytest.raises(EngineUnreachable, match=r"did not end, expected an answer within 0\.3 s"),
     ):
         client.list_models(endpoint, timeout_s=0.3)
+
+
+def test_charset_that_nobody_knows_is_none() -> None:
+    """What a server says of its text cannot end a run."""
+    with serve({"/metrics": (200, METRICS)}, charset="klingon") as endpoint:
+        assert client.fetch_metrics(endpoint)
 
 
 def test_answer_without_end_is_given_up() -> None:

@@ -268,8 +268,8 @@ def _get(http: httpx.Client, path: str) -> httpx.Response:
             f"ask {_base_url(http)} for {path}: {type(error).__name__}: {error or 'no detail'}, "
             f"expected an answer within {limit_s:g} s"
         ) from error
-    charset = response.charset_encoding or "utf-8"
-    return httpx.Response(response.status_code, content=bytes(body), default_encoding=charset)
+    headers = {"Content-Type": response.headers.get("Content-Type", "")}  # its charset, if known
+    return httpx.Response(response.status_code, headers=headers, content=bytes(body))
 
 
 def _base_url(http: httpx.Client) -> str:

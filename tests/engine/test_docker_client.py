@@ -35,13 +35,14 @@ def daemon_with_logs(
 ) -> Daemon:
     """Return a connection to a daemon that tells a log in these parts."""
 
-    def logs(container: str, *, stream: bool, follow: bool) -> list[bytes]:
+    def logs(container: str, *, stream: bool, follow: bool, tail: int | str = "all") -> list[bytes]:
         assert (container, stream) == ("abc", True)
         if follow:
             return followed
         if isinstance(at_rest, Exception):
             raise at_rest
-        return at_rest
+        assert isinstance(tail, int)
+        return at_rest[-tail:]
 
     daemon = daemon_that_says(monkeypatch, {})
     monkeypatch.setattr(daemon._api, "logs", logs, raising=False)
@@ -57,6 +58,24 @@ def test_last_line_that_is_not_followed_to_is_read_at_rest(
     daemon = daemon_with_logs(monkeypatch, followed, at_rest)
 
     assert b"".join(daemon.follow_log("abc")) == b"one\nlast"
+
+
+@pytest.mark.parametrize("missing", range(3))
+def test_end_of_a_long_log_is_read_without_all_before_it(
+    monkeypatch: pytest.MonkeyPatch, missing: int
+) -> None:
+    """The daemon tells a few MB a second: a log of an hour would come long after its engine."""
+    parts = [b"%d\n" % number for number in range(1000)]
+    daemon = daemon_with_logs(monkeypatch, parts[: len(parts) - missing], parts)
+
+    assert list(daemon.follow_log("abc")) == parts
+
+
+def test_end_of_a_log_that_was_rotated_meanwhile_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Docker stops to follow where a file ends that the next one replaces too early."""
+    daemon = daemon_with_logs(monkeypatch, [b"1\n", b"2\n"], [b"7\n", b"8\n", b"last"])
+
+    assert b"".join(daemon.follow_log("abc")) == b"1\n2\n7\n8\nlast"
 
 
 def test_log_of_a_container_that_is_gone_is_what_was_followed(

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from hwval.catalogue import Capability
 from hwval.catalogue import Catalogue
+from hwval.catalogue import EngineKind
 from hwval.catalogue import ImageFacts
 from hwval.catalogue import ModelFacts
 from hwval.catalogue import Vendor
@@ -20,15 +22,31 @@ from hwval.matrix import overlong_requests
 
 CATALOGUE = Catalogue(
     {},
-    {"img": ImageFacts(vendors=(Vendor.CPU,), source="s")},
-    {"known": ModelFacts(max_context_tokens=4096, source="s"), "unknown": ModelFacts(source="s")},
+    {
+        "img": ImageFacts(vendors=(Vendor.CPU,), source="s"),
+        "elsewhere": ImageFacts(vendors=(Vendor.CPU,), engine=EngineKind.EXTERNAL, source="s"),
+    },
+    {
+        "known": ModelFacts(max_context_tokens=4096, source="s"),
+        "unknown": ModelFacts(source="s"),
+        "embeds": ModelFacts(
+            max_context_tokens=512, capabilities=(Capability.EMBEDDINGS,), source="s"
+        ),
+    },
 )
+EVERYTHING: dict[str, Any] = {
+    "performance": {"single_stream": {}, "bench_serve": {}},
+    "accuracy": {"one": {"max_tokens": 512}, "two": {"max_tokens": 512, "api": "chat"}},
+    "capabilities": {"needle": {"tokens": 1024}},
+}
 
 
-def problems(promises: dict[str, Any], *, model: str = "unknown", **flags: ArgValue) -> list[str]:
+def problems(
+    promises: dict[str, Any], *, model: str = "unknown", image: str = "img:1", **flags: ArgValue
+) -> list[str]:
     """Return what is told of a cell; flags as Python can write them."""
     engine = tuple((name.replace("_", "-"), value) for name, value in flags.items())
-    cell = Cell("cpu", 1, "img:1", model, Dtype.AUTO, engine_args=engine)
+    cell = Cell("cpu", 1, image, model, Dtype.AUTO, engine_args=engine)
     asked = PromisesSection.model_validate(promises)
     entry = MatrixEntry(cell, asked, Deadlines(), (), "m.yaml:1", catalogue=CATALOGUE)
     return list(overlong_requests(entry))
@@ -91,10 +109,28 @@ def test_context_of_the_model_counts_where_the_engine_is_not_told_one() -> None:
     assert problems(asked, model="known", max_model_len=2048)
 
 
-@pytest.mark.parametrize("flag", ["config", "hf_config_path", "hf_overrides", "rope_scaling"])
+@pytest.mark.parametrize(
+    "flag",
+    ["config", "config_format", "hf_config_path", "hf_overrides", "hf_overrides.x", "rope_scaling"],
+)
 def test_what_is_not_known_is_left_to_the_run(flag: str) -> None:
     """A model that nobody described, or whose config the engine is told to read otherwise."""
     asked = serving(input_tokens=2**20)
 
     assert problems(asked) == []
     assert problems(asked, model="known", **{flag: "{}"}) == []
+
+
+def test_server_that_already_runs_tells_its_context_itself() -> None:
+    """It may have been told of a longer one."""
+    assert problems(serving(input_tokens=2**20), model="known", image="elsewhere:1") == []
+
+
+def test_what_a_cell_is_not_asked_need_not_fit() -> None:
+    """A matrix promises speed and accuracy for all its cells, also for those that only embed."""
+    assert problems(EVERYTHING, model="embeds") == []
+    assert problems(EVERYTHING, max_model_len=64, runner="pooling") == []
+    assert len(problems(EVERYTHING, max_model_len=64)) == 5
+    chats = {"capabilities": {**EVERYTHING["capabilities"], "remove": ["completions"]}}
+    (left,) = problems(EVERYTHING | chats, max_model_len=64)
+    assert left.startswith("promises.accuracy.two: ")

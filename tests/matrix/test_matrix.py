@@ -153,10 +153,10 @@ def test_smoke_matrix_has_variety() -> None:
     known = {cell.id for cell in cells_of(matrix) if ledger.matching(cell.id, "load/healthy")}
     working = [cell for cell in cells_of(matrix) if cell.id not in known]
 
-    assert len(working) <= 12
+    assert len(working) <= 13  # each costs the whole check half a minute
     assert len(known) == len(ledger.issues) == 3
     assert {parse_synthetic(cell.model).name for cell in working} == {
-        "llama", "qwen3", "gemma3", "mistral", "phi3", "qwen3-moe",
+        "llama", "qwen3", "gemma3", "mistral", "phi3", "qwen3-moe", "idefics3",
     }  # fmt: skip
     assert {cell.dtype for cell in working} == {Dtype.BFLOAT16, Dtype.FLOAT16, Dtype.FLOAT32}
 

@@ -14,12 +14,12 @@ from hwval.telemetry.gpu_metrics import parse_gpu_metrics
 ABSENT = 0xFFFF
 
 
-def v1_3(status: int, *, hotspot_c: int = 60, power_w: int = 250) -> bytes:
+def v1_3(status: int, *, hotspot_c: int = 60, memory_c: int = 55, power_w: int = 250) -> bytes:
     """Return a table of a Navi card or an MI200, 120 bytes."""
     return struct.pack(
         "<HBB 6H 4H QQ 7H 7H I 4H 2I 4H Q 4H Q",
         *(120, 1, 3),
-        *(50, hotspot_c, 55, ABSENT, ABSENT, ABSENT),
+        *(50, hotspot_c, memory_c, ABSENT, ABSENT, ABSENT),
         *(99, 30, 0, power_w),
         *(0, 1),
         *[ABSENT] * 7,
@@ -102,10 +102,11 @@ def test_card_at_its_budget_is_capped_and_nothing_else() -> None:
     [
         (47, 40, ("processor hot signal",)),
         (44, 40, ("voltage regulator hot signal",)),
-        (34, 90, ("memory at its thermal limit",)),
-        (34, 60, ()),
+        (39, 90, ("voltage regulators at their thermal limit",)),
+        (39, 60, ()),
+        (34, 90, ()),
         (36, 108, ("hotspot at its thermal limit",)),
-        (36, 95, ()),
+        (36, 102, ()),
         (36, 37, ()),
         (57, 108, ()),
     ],
@@ -117,6 +118,18 @@ def test_status_bits(bit: int, hotspot_c: int, slowdowns: tuple[str, ...]) -> No
     assert found is not None
     assert found.slowdowns == slowdowns
     assert not found.is_power_capped
+
+
+def test_bit_is_about_its_own_place_where_the_table_has_it() -> None:
+    """Memory is as hot as 90 degrees under any load, and says nothing of the hotspot."""
+    status = 1 << 34 | 1 << 35 | 1 << 36
+    found = parse_gpu_metrics(v1_3(status, hotspot_c=90, memory_c=106))
+    unknown = parse_gpu_metrics(v1_3(status, hotspot_c=90, memory_c=ABSENT))
+
+    assert found is not None
+    assert found.slowdowns == ("memory at its thermal limit",)
+    assert unknown is not None
+    assert unknown.slowdowns == ("memory at its thermal limit",)
 
 
 def test_status_that_is_absent_is_none() -> None:

@@ -150,6 +150,8 @@ def test_processors_by_the_files_of_the_kernel(tmp_path: Path) -> None:
             "sys/devices/system/cpu/cpu2/cpufreq/scaling_cur_freq": "9000000",
             "sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count": "2",
             "sys/devices/system/cpu/cpu1/thermal_throttle/core_throttle_count": "3",
+            "sys/devices/system/cpu/cpu0/thermal_throttle/package_throttle_count": "7",
+            "sys/devices/system/cpu/cpu2/thermal_throttle/package_throttle_count": "70",
             "sys/class/hwmon/hwmon0/name": "k10temp",
             "sys/class/hwmon/hwmon0/temp1_input": "55000",
             "sys/class/hwmon/hwmon1/name": "nvme",
@@ -158,7 +160,12 @@ def test_processors_by_the_files_of_the_kernel(tmp_path: Path) -> None:
     )
 
     assert CpuSensor((0, 1), tmp_path).read() == Reading(
-        clock_hz=2.5e9, temperature_c=55.0, throttle_counts={"throttled for heat": 5}
+        clock_hz=2.5e9,
+        temperature_c=55.0,
+        throttle_counts={
+            "throttled for heat": 5,
+            "throttled with its whole package for heat": 7,
+        },
     )
 
 

@@ -175,3 +175,12 @@ def test_parts_add_up(powers_w: list[float], middle_s: float, end_s: float) -> N
         whole, abs=1e-6
     )
     assert min(powers_w) * end_s - 1e-6 <= whole <= max(powers_w) * end_s + 1e-6
+
+
+def test_counter_that_begins_anew_is_not_energy_that_came_back() -> None:
+    """As after a reset of the card; what it drew says it instead."""
+    seen = watch(
+        Script("a", [Reading(power_w=3.0, energy_j=10.0), Reading(power_w=3.0, energy_j=1.0)])
+    ).seen
+
+    assert seen.numbers["device_energy_j"] == 3.0

@@ -7,7 +7,9 @@ alone. The SDK is imported at the first use, so that commands without containers
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -25,6 +27,8 @@ from hwval.host import Docker
 __all__ = ["Daemon", "ListedContainer"]
 
 _DEFAULT_ADDRESS: Final = "unix:///var/run/docker.sock"
+# Parts of a log, 16 KiB each at most, that are read once more when it has ended.
+_END_OF_LOG: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,18 +162,16 @@ class Daemon:
         """Yield the log of a container from its start on, until it ends."""
         from docker.errors import NotFound
 
-        seen_bytes = 0
+        seen: deque[bytes] = deque(maxlen=10 * _END_OF_LOG)
         with daemon_errors("follow the log", address=self.address):
             for part in self._api.logs(container, stream=True, follow=True):
-                seen_bytes += len(part)
+                seen.append(part)
                 yield part
         # Docker 20.10 often does not follow to a last line without its end, such as a crash
-        # leaves; the log at rest has it.
+        # leaves; the log at rest has it. Of a long one the daemon tells few MB a second.
         with daemon_errors("read the end of the log", address=self.address), suppress(NotFound):
-            for part in self._api.logs(container, stream=True, follow=False):
-                if len(part) > seen_bytes:
-                    yield part[seen_bytes:]
-                seen_bytes = max(seen_bytes - len(part), 0)
+            at_rest = self._api.logs(container, stream=True, follow=False, tail=_END_OF_LOG)
+            yield from _unseen(at_rest, b"".join(seen))
 
     def execute(
         self,
@@ -228,6 +230,13 @@ class Daemon:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _unseen(end: Iterable[bytes], seen: bytes) -> list[bytes]:
+    """Return the parts of the end of a log that do not yet stand at the end of what was seen."""
+    parts = [line for part in end for line in part.splitlines(keepends=True)]
+    known = next(n for n in range(len(parts), -1, -1) if seen.endswith(b"".join(parts[:n])))
+    return parts[known:]
 
 
 def _knock(address: str) -> None:

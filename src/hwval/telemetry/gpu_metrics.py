@@ -47,13 +47,12 @@ _SIGNAL_BITS: Final = {
     46: "processor hot signal",
     47: "processor hot signal",
 }
-_HOTSPOT_BIT: Final = 36
 _THERMAL_BITS: Final = {
     32: "graphics at its thermal limit",
     33: "processor cores at their thermal limit",
     34: "memory at its thermal limit",
     35: "edge at its thermal limit",
-    _HOTSPOT_BIT: "hotspot at its thermal limit",
+    36: "hotspot at its thermal limit",
     37: "SoC at its thermal limit",
     38: "voltage regulators at their thermal limit",
     39: "voltage regulators at their thermal limit",
@@ -62,10 +61,13 @@ _THERMAL_BITS: Final = {
     42: "liquid at its thermal limit",
     43: "liquid at its thermal limit",
 }
+# Where a table has the temperature of the place that a bit is about; else its hottest counts.
+_PLACES: Final = {34: "memory_c", 35: "edge_c", 36: "hotspot_c"}
 # Firmware of Navi 2x to 4x sets thermal bits on cool, idle cards too; that of the hotspot stands
-# nearly always. No limit of these cards is below the first number, that of the hotspot is 110.
+# nearly always, and 100 there is ordinary. No limit of these cards is below the first number, that
+# of the hotspot is 110.
 _HOT_C: Final = 85.0
-_HOTSPOT_HOT_C: Final = 100.0
+_HOT_AT_C: Final = {36: 105.0}
 
 
 class _Field(NamedTuple):
@@ -103,6 +105,9 @@ _V1_7: Final = _instinct(energy=24, clocks=296, cycles=40)
 _LAYOUTS: Final[Mapping[tuple[int, int, int], _Layout]] = {
     (1, 3, 120): {
         "temperatures": _Field("6H", 4),
+        "edge_c": _Field("H", 4),
+        "hotspot_c": _Field("H", 6),
+        "memory_c": _Field("H", 8),
         "power": _Field("H", 22),
         "clocks": _Field("H", 54),
         "status": _Field("Q", 112),
@@ -211,7 +216,7 @@ def _reading(table: _Table, *, is_apu: bool) -> Reading:
         temperature_c=hottest_c,
         is_power_capped=bool(status & _BUDGET_BITS),
         power_capped_count=sum(capped) if capped else None,
-        slowdowns=tuple(dict.fromkeys(_slowdowns(status, hottest_c or 0.0))),
+        slowdowns=tuple(dict.fromkeys(_slowdowns(table, status, hottest_c or 0.0))),
         throttle_counts={why: counts[name] for name, why in _THROTTLED.items() if name in counts},
     )
 
@@ -227,10 +232,11 @@ def _counts(table: _Table) -> dict[str, int]:
     return {name: count for name, count in counts.items() if not cycles or count < cycles[0]}
 
 
-def _slowdowns(status: int, hottest_c: float) -> Iterator[str]:
+def _slowdowns(table: _Table, status: int, hottest_c: float) -> Iterator[str]:
     for bit, why in _SIGNAL_BITS.items():
         if status >> bit & 1:
             yield why
     for bit, why in _THERMAL_BITS.items():
-        if status >> bit & 1 and hottest_c >= (_HOTSPOT_HOT_C if bit == _HOTSPOT_BIT else _HOT_C):
+        own_c = max(table.get(_PLACES.get(bit, ""), ()), default=hottest_c)
+        if status >> bit & 1 and own_c >= _HOT_AT_C.get(bit, _HOT_C):
             yield why

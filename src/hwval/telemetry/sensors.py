@@ -17,6 +17,10 @@ from hwval.telemetry.reading import Sensor
 __all__ = ["AmdSensor", "CpuSensor", "NvidiaSensor", "sensors_for"]
 
 _RENDER_NODE: Final = "/dev/dri/renderD"
+_CPU_COUNTS: Final = {
+    "core_throttle_count": "throttled for heat",
+    "package_throttle_count": "throttled with its whole package for heat",
+}
 _CPU_CHIPS: Final = frozenset({"coretemp", "k10temp", "zenpower", "cpu_thermal"})
 # What slows a device down against its will. A software power cap is none of them: many cards run
 # at it all the time, as their maker means them to.
@@ -143,14 +147,17 @@ class CpuSensor:
     def read(self) -> Reading:
         """Read it now."""
         clocks_khz = _numbers(cpu / "cpufreq/scaling_cur_freq" for cpu in self._cpus)
-        counts = _numbers(cpu / "thermal_throttle/core_throttle_count" for cpu in self._cpus)
+        counts = {why: self._counts(name) for name, why in _CPU_COUNTS.items()}
         chips = [chip for chip in self._hwmon.glob("hwmon*") if _text(chip / "name") in _CPU_CHIPS]
         temperatures = _numbers(path for chip in chips for path in chip.glob("temp*_input"))
         return Reading(
             clock_hz=sum(clocks_khz) / len(clocks_khz) * 1e3 if clocks_khz else None,
             temperature_c=max(temperatures) / 1e3 if temperatures else None,
-            throttle_counts={"throttled for heat": int(sum(counts))} if counts else {},
+            throttle_counts={why: int(sum(found)) for why, found in counts.items() if found},
         )
+
+    def _counts(self, name: str) -> list[float]:
+        return _numbers(cpu / "thermal_throttle" / name for cpu in self._cpus)
 
 
 def sensors_for(

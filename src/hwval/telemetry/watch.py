@@ -126,8 +126,8 @@ def _spent(devices: Sequence[Sequence[_At]], begin_s: float, end_s: float) -> di
         energy_j = sum(_area(curve, begin_s, end_s) for curve in powers)
         spent |= {"device_power_mean_w": energy_j / duration_s, "device_energy_j": energy_j}
     counted_j = [_value_at(one, end_s) - _value_at(one, begin_s) for one in counters if one]
-    if devices and len(counted_j) == len(devices) and all(counted_j):
-        # The device's own counter misses nothing between two readings.
+    if devices and len(counted_j) == len(devices) and all(counted > 0 for counted in counted_j):
+        # The device's own counter misses nothing between two readings, unless it begins anew.
         spent["device_energy_j"] = sum(counted_j)
     return spent
 
