@@ -218,7 +218,11 @@ def test_hosts_get_what_they_can_run(lab: Path) -> None:
     }
     assert set(cells_of(plan)).isdisjoint(plan.left_out)
     assert len(cells_of(plan)) + len(plan.left_out) == 16
-    assert "this host has 1; gfx906-mi60 needs 2" in plan.left_out[nowhere[0]]
+    assert plan.left_out[nowhere[0]].startswith("amd: ")
+    assert "this host has 1; nvidia: gfx906-mi60 needs 2" in plan.left_out[nowhere[0]]
+    assert all(
+        "amd: " not in why for cell, why in plan.left_out.items() if cell.startswith("cpu__vllm")
+    )
 
 
 def test_labels_are_replaced(lab: Path) -> None:
@@ -280,8 +284,18 @@ def test_more_jobs_than_github_takes_are_refused() -> None:
 
 def test_more_text_than_github_passes_on_is_refused() -> None:
     """An output that is cut would be no JSON."""
-    with pytest.raises(UsageError, match=r"bytes of JSON, but GitHub passes at most 1,048,576"):
-        format_matrix([job(1, 30_000)], [])
+    jobs = [job(number, 2_500) for number in range(4)]  # UTF-16 takes two bytes a character
+
+    assert len(format_matrix(jobs, [])) < 2**19
+    with pytest.raises(UsageError, match=r"characters of JSON, but GitHub passes at most 524,288"):
+        format_matrix([*jobs, *jobs], [])
+
+
+def test_more_arguments_than_a_variable_holds_are_refused() -> None:
+    """The workflow hands them to a shell by one, and Linux would start none."""
+    format_matrix([job(1, 3_000)], [])
+    with pytest.raises(UsageError, match=r"job cpu-1 has 13\d,\d+ bytes of arguments, .* 130,048"):
+        format_matrix([job(1, 3_400)], [])
 
 
 def test_partners_of_other_hardware_are_told(tmp_path: Path) -> None:

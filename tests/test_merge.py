@@ -73,7 +73,11 @@ def test_every_cell_is_told_by_who_asked_it(tmp_path: Path, amd: Run, nvidia: Ru
     assert summary.headline.startswith("All 2 cells that were asked passed.")
     assert run.head.run_id == "all"
     assert run.head.host["hostname"] == "amd, nvidia"
-    assert run.head.host["nvidia"] == {"hostname": "nvidia"}
+    assert run.head.host["run nvidia"] == {"hostname": "nvidia"}
+    assert [(cell.run, run.host_of(cell)) for cell in run.cells] == [
+        ("amd", "amd"),
+        ("nvidia", "nvidia"),
+    ]
 
 
 def test_reports_are_made_of_it_as_of_any_run(tmp_path: Path) -> None:
@@ -95,12 +99,86 @@ def test_reports_are_made_of_it_as_of_any_run(tmp_path: Path) -> None:
     assert "<svg" in page.read_text() or "data:image/svg+xml" in page.read_text()
 
 
+def test_pages_tell_which_host_asked_a_cell(tmp_path: Path, amd: Run, nvidia: Run) -> None:
+    """Beside each cell, and as Allure's label; a run may be called like a fact of hosts."""
+    amd = replace(amd, head=replace(amd.head, run_id="hostname"))
+    run = merged(tmp_path, amd, nvidia)
+    write_allure(run, run.folder / "allure-results")
+    page, _ = write_signoff(run.folder)
+    labels = {
+        json.loads(path.read_text())["fullName"].partition("#")[0]: label["value"]
+        for path in (run.folder / "allure-results").glob("*-result.json")
+        for label in json.loads(path.read_text())["labels"]
+        if label["name"] == "host"
+    }
+
+    assert run.head.host["hostname"] == "amd, nvidia"
+    assert "asked by hostname on amd" in page.read_text()
+    assert "asked by nvidia on nvidia" in page.read_text()
+    assert labels == {AMD.cell: "amd", NVIDIA.cell: "nvidia"}
+
+
+def test_merged_runs_can_be_merged(tmp_path: Path, amd: Run, nvidia: Run) -> None:
+    """The name of a run is the way to its files, and still tells the host."""
+    inner = merged(tmp_path, amd)
+    merge_runs([inner, nvidia], tmp_path / "outer")
+    run = read_run(tmp_path / "outer")
+
+    assert [(cell.run, run.host_of(cell)) for cell in run.cells] == [
+        ("all/amd", "amd"),
+        ("nvidia", "nvidia"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "nvidia/.", "/tmp/x", "a\0b"])
+def test_run_whose_name_is_no_folder_is_refused(
+    tmp_path: Path, amd: Run, nvidia: Run, name: str
+) -> None:
+    """It would lie among the files of another, or in place of the journal."""
+    odd = replace(amd, head=replace(amd.head, run_id=name))
+    with pytest.raises(UsageError, match="amd is of a run without a usable name"):
+        merge_runs([nvidia, odd], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+
+
+def test_folder_has_the_run_s_name_however_it_is_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, amd: Run
+) -> None:
+    """The current folder is one, too."""
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    merge_runs([amd], Path())
+
+    assert read_run(Path()).head.run_id == "here"
+
+
+def test_file_of_another_run_is_not_replaced(tmp_path: Path, nvidia: Run) -> None:
+    """A folder may be called like another run, and a name may lead out of it and back."""
+    for folder, text in ((nvidia.folder, "true"), (tmp_path / "x" / "nvidia", "false")):
+        (folder / "logs").mkdir(parents=True)
+        (folder / "logs" / "a.log").write_text(text)
+    evil = one_run(tmp_path / "x" / "nvidia", AMD)
+    evil = replace(
+        evil,
+        head=replace(evil.head, run_id="evil"),
+        engines=(replace(evil.engines[0], log="../nvidia/logs/a.log"),),
+    )
+    nvidia = replace(nvidia, engines=(replace(nvidia.engines[0], log="logs/a.log"),))
+    run = merged(tmp_path, nvidia, evil)
+
+    assert [engine.log for engine in run.engines] == ["nvidia/logs/a.log", "evil/logs/a.log"]
+    assert (run.folder / "nvidia" / "logs" / "a.log").read_text() == "true"
+
+
 def test_journal_of_nobody_s_writes_nothing_outside(tmp_path: Path, nvidia: Run) -> None:
     """Names that lead out of a folder, and files that are not there, are left out."""
     (tmp_path / "secret").write_text("secret")
     hostile = one_run(tmp_path / "amd", AMD)
+    hostile.folder.mkdir(exist_ok=True)
+    (hostile.folder / "link").symlink_to(tmp_path / "secret")
     evil = replace(hostile.engines[0], log="../secret", autopsy="logs/none.json")
-    odd = make_verdict(AMD, "load/ready", files={"a": "../secret", "b": "/etc/hostname"})
+    names = ("../secret", "/etc/hostname", "link", "a\0b", "\ud800", "logs/" + "a" * 300)
+    odd = make_verdict(AMD, "load/ready", files=dict(enumerate(names)))
     hostile = replace(hostile, engines=(evil,), verdicts=(odd,))
     run = merged(tmp_path, hostile, nvidia)
 
@@ -202,5 +280,7 @@ def test_folder_with_anything_in_it_is_left_alone(tmp_path: Path, amd: Run, nvid
         merge_runs([amd, nvidia], tmp_path / "all")
     with pytest.raises(UsageError, match="is not empty"):
         merge_runs([amd, nvidia], tmp_path)
+    with pytest.raises(UsageError, match="is inside the folder of a run"):
+        merge_runs([amd, nvidia], nvidia.folder / "all")
     assert (tmp_path / "all" / "records.jsonl").read_text() == before
     assert json.loads(before.splitlines()[0])["run_id"] == "all"

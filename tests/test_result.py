@@ -89,6 +89,35 @@ def test_a_journal_of_the_first_format_is_read(tmp_path: Path) -> None:
     )
 
 
+def test_a_file_is_found_inside_the_run_alone(tmp_path: Path) -> None:
+    """Names that lead out, links that lead out, and names that no file can have are none."""
+    folder = tmp_path / "run"
+    (folder / "logs").mkdir(parents=True)
+    (folder / "logs" / "a.log").touch()
+    (folder / "way-out").symlink_to(tmp_path)
+    (folder / "loop").symlink_to("loop")
+    run = replace(all_outcomes(tmp_path), folder=folder)
+
+    assert run.path("logs/a.log") == (folder / "logs" / "a.log").resolve()
+    for name in ("../run2/a", "/etc/hostname", "way-out/secret", "a\0b", "\ud800", "../run-2/a"):
+        assert run.path(name) is None, name
+    assert run.path("loop") in {None, folder.resolve() / "loop"}  # as Python tells loops
+
+
+def test_host_of_a_cell_is_that_of_the_run_that_asked_it(tmp_path: Path) -> None:
+    """Also where runs were merged more than once; odd facts are none."""
+    run = all_outcomes(tmp_path)
+    inner = {"hostname": "a, b", "run a": {"hostname": "lab-a"}}
+    merged = replace(run, head=replace(run.head, host={"hostname": "all", "run in": inner}))
+
+    def host(made: Run, name: str) -> str:
+        return made.host_of(replace(run.cells[0], run=name))
+
+    assert host(run, "") == "lab-7"
+    assert [host(merged, name) for name in ("in", "in/a", "in/b")] == ["a, b", "lab-a", ""]
+    assert host(replace(run, head=replace(run.head, host={"run in": 5})), "in") == ""
+
+
 def test_a_number_that_is_none_is_refused(tmp_path: Path) -> None:
     """NaN and infinity never reach the journal."""
     record = VerdictRecord("c", "q", "t", Outcome.PASS, numbers={"ttft_s": float("nan")})
@@ -112,7 +141,8 @@ def test_a_closed_journal_refuses_records(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ({"v": 3, "kind": "end"}, r":2: format version 3, expected at most 2"),
+        ({"v": 4, "kind": "end"}, r":2: format version 4, expected at most 3"),
+        ({"v": [1], "kind": "end"}, r":2: "),
         ({"v": 1, "kind": "star"}, r":2: record kind 'star', expected one of run, cell"),
         ({"v": 1, "kind": "end", "exit_code": 0}, r":2: record of kind 'end' does not fit"),
         ({"v": 1, "kind": "end", "colour": 0}, r":2: record of kind 'end' does not fit"),

@@ -211,7 +211,7 @@ def test_write_signoff_leaves_two_whole_files(tmp_path: Path) -> None:
 
 def test_write_signoff_needs_a_journal(tmp_path: Path) -> None:
     """A folder that is no run is told, and nothing is written."""
-    with pytest.raises(UsageError, match="not readable as a run's journal"):
+    with pytest.raises(UsageError, match="name the folder of a run"):
         write_signoff(tmp_path)
 
     assert not list(tmp_path.iterdir())

@@ -240,8 +240,8 @@ class _Writer:
     def _file(self, path: str | None, name: str, identity: str) -> Iterator[dict[str, str]]:
         if path is None or inside_link(path) is None:
             return
-        folder, source = self.run.folder.resolve(), (self.run.folder / path).resolve()
-        if not source.is_relative_to(folder) or not source.is_file():
+        source = self.run.path(path)
+        if source is None or not source.is_file():
             return
         attachment = self._attachment(identity, name)
         _link_or_copy(source, self.out_dir / attachment["source"])
@@ -359,7 +359,7 @@ def _labels(run: Run, cell: CellSummary, answer: VerdictRecord) -> Iterator[dict
         ("tag", answer.outcome.value),
         ("tag", answer.cause or ""),
         ("framework", "hwval"),
-        ("host", str(run.head.host.get("hostname", ""))),
+        ("host", run.host_of(cell.record)),
     ):
         if value:
             yield {"name": name, "value": one_line(value)}

@@ -49,8 +49,13 @@ says."""
 MOST_JOBS: Final = 256
 """Jobs that one matrix may make. Source: GitHub, "Workflow syntax", ``strategy.matrix``, 2026."""
 
-_MOST_BYTES: Final = 2**20
-"""Size of a job's output. Source: GitHub, "Workflow syntax", ``jobs.<job_id>.outputs``, 2026."""
+_MOST_CHARACTERS: Final = 2**20 // 2
+"""Of a job's output: 1 MiB, counted as UTF-16. Source: GitHub, "Workflow syntax",
+``jobs.<job_id>.outputs``, 2026."""
+
+_MOST_ARGUMENT_BYTES: Final = 2**17 - 2**10
+"""Of one job's arguments, which go through a variable of the environment: Linux takes 128 KiB of
+one string (MAX_ARG_STRLEN, execve(2)), and the name of the variable is part of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +126,7 @@ def jobs_of_hardware(
     pools: defaultdict[str, list[PlacedCell]] = defaultdict(list)
     for placed in selection.placed:
         pools[slug(f"{placed.cell.hardware} {placed.cell.partition_mode}")].append(placed)
-    partners = partners_among(placed.entry for placed in selection.placed)
+    partners = _partners(selection)
     jobs: list[Job] = []
     for pool, members in pools.items():
         runnable = {placed.cell.id: placed for placed in members if placed.cell.id not in left_out}
@@ -148,11 +153,11 @@ def jobs_of_hosts(selections: Mapping[str, Selection]) -> JobPlan:
     }
     cells = next(iter(placed_on.values()))
     left_out = {
-        cell: "; ".join(dict.fromkeys(_why_not(placed[cell]) for placed in placed_on.values()))
+        cell: _reasons({host: _why_not(placed[cell]) for host, placed in placed_on.items()})
         for cell in cells
         if not any(cell in ids for ids in able.values())
     }
-    partners = partners_among(placed.entry for placed in cells.values())
+    partners = _partners(next(iter(selections.values())))
     groups = groups_of((cell for cell in cells if cell not in left_out), partners)
     jobs: list[Job] = []
     for host, chosen in share_out(groups, able).items():
@@ -160,6 +165,12 @@ def jobs_of_hosts(selections: Mapping[str, Selection]) -> JobPlan:
         impossible = [cell for cell in left_out if here[cell].ruled_out and not here[cell].why_not]
         jobs += _shards(host, [[here[cell] for cell in cells if cell in chosen]], impossible)
     return JobPlan(tuple(jobs), left_out, _parted(jobs, partners))
+
+
+def _partners(selection: Selection) -> dict[str, tuple[str, ...]]:
+    """Return cell id -> ids of the cells that it is held against, as a run would understand it."""
+    everything = partners_among(each.entry for each in (*selection.placed, *selection.unnamed))
+    return {placed.cell.id: everything[placed.cell.id] for placed in selection.placed}
 
 
 def spread(groups: Sequence[Sequence[str]], shards: int) -> list[list[str]]:
@@ -255,11 +266,18 @@ def format_matrix(jobs: Sequence[Job], files: Sequence[Path], image: str | None 
             "a larger --max-cells-per-job, or some of the cells by --cells"
         )
     include = [_to_json(job, job.arguments(files, image)) for job in jobs]
+    for job in include:
+        if (size := len(job["args"].encode("utf-8", "surrogateescape"))) > _MOST_ARGUMENT_BYTES:
+            raise UsageError(
+                f"job {job['name']} has {size:,} bytes of arguments, but a variable of the "
+                f"environment holds at most {_MOST_ARGUMENT_BYTES:,}; more --shards, a smaller "
+                "--max-cells-per-job, or some of the cells by --cells"
+            )
     text = json.dumps({"include": include}, separators=(",", ":"))
-    if len(text) > _MOST_BYTES:
+    if len(text) > _MOST_CHARACTERS:
         raise UsageError(
-            f"{len(text):,} bytes of JSON, but GitHub passes at most {_MOST_BYTES:,} from job to "
-            "job; choose some of the cells by --cells"
+            f"{len(text):,} characters of JSON, but GitHub passes at most {_MOST_CHARACTERS:,} "
+            "from job to job; choose some of the cells by --cells"
         )
     return text
 
@@ -273,6 +291,13 @@ def _why_never(placed: PlacedCell) -> str:
 
 def _why_not(placed: PlacedCell) -> str:
     return _why_never(placed) or placed.why_not
+
+
+def _reasons(whys: Mapping[str, str]) -> str:
+    """Return why no host runs a cell; where they differ, with the name of each host."""
+    if len(set(whys.values())) == 1:
+        return next(iter(whys.values()))
+    return "; ".join(f"{host}: {why}" for host, why in whys.items())
 
 
 def _parted(

@@ -7,6 +7,7 @@ refused: another version of a matrix, another meaning of a cell, and a cell that
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections import Counter
 from collections.abc import Iterable
@@ -43,26 +44,31 @@ def merge_runs(runs: Sequence[Run], folder: Path) -> None:
         folder: Gets the journal and the files; new or empty.
 
     Raises:
-        UsageError: The folder is not empty, or the runs do not go together.
+        UsageError: The folder is not empty or inside a run's, or the runs do not go together.
         OSError: A file cannot be copied.
     """
     if folder.exists() and any(folder.iterdir()):
         raise UsageError(f"{folder} is not empty; name a new folder")
+    if any(folder.resolve().is_relative_to(run.folder.resolve()) for run in runs):
+        raise UsageError(f"{folder} is inside the folder of a run; name one outside")
     _check(runs)
     cells = _merged_cells(runs)
     folder.mkdir(parents=True, exist_ok=True)
     engines = [_with_engine_files(run, one, folder) for run in runs for one in run.engines]
     verdicts = [_with_verdict_files(run, one, folder) for run in runs for one in run.verdicts]
     with Journal(folder) as journal:
-        journal.append(_head(runs, folder.name), *cells, *engines, *verdicts, _end(runs))
+        journal.append(_head(runs, folder.resolve().name), *cells, *engines, *verdicts, _end(runs))
 
 
 def _check(runs: Iterable[Run]) -> None:
-    """Refuse runs of one name, and runs of different versions of a matrix."""
+    """Refuse runs of one name or of none, and runs of different versions of a matrix."""
     folders: dict[str, Path] = {}
     digests: dict[str, tuple[str, str]] = {}
     for run in runs:
         name = run.head.run_id
+        # It becomes the name of a folder.
+        if name in {"", ".."} or Path(name).name != name or not name.isprintable():
+            raise UsageError(f"{run.folder} is of a run without a usable name: {name!r}")
         if name in folders:
             raise UsageError(f"{folders[name]} and {run.folder} are both the run {name!r}")
         folders[name] = run.folder
@@ -99,7 +105,8 @@ def _merged_cell(records: Sequence[tuple[str, CellRecord, bool]]) -> CellRecord:
         names = " and ".join(name for name, _ in asked)
         raise UsageError(f"cell {one.cell} was asked by {names}; leave all but one of them out")
     if asked:
-        return asked[0][1]
+        name, cell = asked[0]
+        return replace(cell, run=_run_name(name, cell.run))
     impossible = [cell for _, cell, _ in records if cell.outcome is Outcome.IMPOSSIBLE]
     return impossible[0] if impossible else replace(one, reason=_reason(records))
 
@@ -117,13 +124,16 @@ def _reason(records: Iterable[tuple[str, CellRecord, bool]]) -> str:
 
 def _head(runs: Sequence[Run], name: str) -> RunRecord:
     heads = [run.head for run in runs]
-    hosts = {str(head.host.get("hostname", "unknown")): None for head in heads}
+    host = {  # what one run tells of its host, too, as far as reports read it
+        fact: ", ".join(_distinct([str(head.host.get(fact, "unknown"))] for head in heads))
+        for fact in ("hostname", "cpu_model")
+    }
     return RunRecord(
         run_id=name,
         started_at=min(head.started_at for head in heads),
         hwval_version=", ".join(_distinct([head.hwval_version] for head in heads)),
         command="; ".join(_distinct([head.command] for head in heads)),
-        host={"hostname": ", ".join(hosts), **{head.run_id: dict(head.host) for head in heads}},
+        host=host | {f"run {head.run_id}": dict(head.host) for head in heads},
         matrices={file: digest for head in heads for file, digest in head.matrices.items()},
         questions=_distinct(head.questions for head in heads),
         all_questions=_distinct(head.all_questions for head in heads),
@@ -155,6 +165,11 @@ def _warnings(runs: Sequence[Run]) -> Iterator[str]:
     yield from (f"{', '.join(names)}: {warning}" for warning, names in said.items())
 
 
+def _run_name(name: str, inner: str) -> str:
+    """Return the name of a run; that of one which was merged before is the path to its files."""
+    return f"{name}/{inner}" if inner else name
+
+
 def _distinct(many: Iterable[Iterable[_Value]]) -> tuple[_Value, ...]:
     return tuple(dict.fromkeys(one for each in many for one in each))
 
@@ -175,16 +190,12 @@ def _with_verdict_files(run: Run, verdict: VerdictRecord, folder: Path) -> Verdi
 def _brought(run: Run, name: str | None, folder: Path) -> str | None:
     """Copy a file that a record names, and return its new name; None if there is no such file.
 
-    A journal may come from anywhere: nothing is read or written outside of the folders.
+    It is called as it lies in its run's folder, so that no name leads into another run's.
     """
-    if name is None:
+    source = run.path(name) if name is not None else None
+    if source is None or not os.path.isfile(source):  # noqa: PTH113 - never raises: a foreign name
         return None
-    home, source = run.folder.resolve(), (run.folder / name).resolve()
-    new = Path(run.head.run_id) / name
-    target = (folder / new).resolve()
-    is_inside = source.is_relative_to(home) and target.is_relative_to(folder.resolve())
-    if not is_inside or not source.is_file():
-        return None
-    target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(source, target)
+    new = Path(run.head.run_id, source.relative_to(run.folder.resolve()))
+    (folder / new).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(source, folder / new)
     return new.as_posix()

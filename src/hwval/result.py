@@ -6,6 +6,7 @@ run planned stands at its head, so that a reader sees what is missing.
 Format history:
     1: the first.
     2: verdicts have ``checks`` and ``files``; a journal of format 1 is read as one without them.
+    3: cells have ``run``; it is empty in journals of formats before.
 
 A record's own fields change only with a new number. What stands inside ``numbers``, ``checks``,
 ``host`` and ``diagnosis`` may grow without one: a reader takes the keys that it knows, and lives
@@ -44,8 +45,8 @@ __all__ = [
     "read_run",
 ]
 
-FORMAT_VERSION: Final = 2
-_READABLE_VERSIONS: Final = frozenset({1, 2})
+FORMAT_VERSION: Final = 3
+_READABLE_VERSIONS: Final = frozenset({1, 2, 3})
 JOURNAL_NAME: Final = "records.jsonl"
 NOT_NAMED: Final = "not named by --cell"
 """Reason of a cell that the command line leaves out: it tells nothing of the cell."""
@@ -95,6 +96,7 @@ class CellRecord:
         outcome: NOT RUN or IMPOSSIBLE for a cell that is not selected, else None.
         reason: Why it is not selected; empty if it is.
         questions: Names of the questions planned for this cell.
+        run: The run that asked it, where this one is made of several; else empty.
     """
 
     kind: ClassVar[str] = "cell"
@@ -110,6 +112,7 @@ class CellRecord:
     outcome: Outcome | None = None
     reason: str = ""
     questions: tuple[str, ...] = ()
+    run: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +320,24 @@ class Run:
             return "cut short"
         return "interrupted" if self.end.exit_code in _INTERRUPTED else "complete"
 
+    def host_of(self, cell: CellRecord) -> str:
+        """Return the name of the host that a cell was asked on; empty where none was recorded."""
+        facts: Any = self.head.host
+        for name in filter(None, cell.run.split("/")):
+            facts = facts.get(f"run {name}") if isinstance(facts, Mapping) else None
+        return str(facts.get("hostname", "")) if isinstance(facts, Mapping) else ""
+
+    def path(self, name: str) -> Path | None:
+        """Return the path of a file that a record names; None for one outside the run's folder.
+
+        A journal may come from anywhere, and links are followed before it is judged.
+        """
+        try:
+            path = (self.folder / name).resolve()
+            return path if path.is_relative_to(self.folder.resolve()) else None
+        except (OSError, RuntimeError, ValueError):  # loops of links, names that no file can have
+            return None
+
 
 def read_run(folder: Path) -> Run:
     """Read a run's journal.
@@ -355,5 +376,5 @@ def _read_line(path: Path, number: int, line: bytes) -> Record:
         if not isinstance(data, dict):
             raise UsageError("not a JSON object")  # noqa: TRY301 - one place adds file and line
         return from_json(data)
-    except (ValueError, RecursionError, UsageError) as error:
+    except (TypeError, ValueError, RecursionError, UsageError) as error:
         raise UsageError(f"{path}:{number}: {error}") from error

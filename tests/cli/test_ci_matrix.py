@@ -11,7 +11,7 @@ from tests.cli.calling import Call
 
 def test_matrix_is_one_line_on_standard_output(hwval: Call) -> None:
     """A job for each hardware, with what pytest reads from a file."""
-    code, out, err = hwval("ci-matrix", "--matrix=m.yaml", "--runs-on=cpu=linux,big")
+    code, out, err = hwval("ci-matrix", "--matrix=m.yaml", "--runs-on=cpu=linux, big")
     jobs = json.loads(out)["include"]
 
     assert (code, err, out.count("\n")) == (0, "", 1)
@@ -71,6 +71,8 @@ def test_nothing_to_run_is_an_empty_matrix(hwval: Call) -> None:
         (["--host=a=none.json"], "none.json: cannot be read"),
         (["--runs-on=gpu=linux"], "no job is for 'gpu'"),
         (["--runs-on=cpu=linux,"], "a value behind '='"),
+        (["--runs-on=cpu= "], "a value behind '='"),
+        (["--host=..=lab.json"], "expected a name of a-z"),
         (["--cells=nosuch*"], "no cell is named 'nosuch*'"),
         (["--matrix=nosuch.yaml"], "nosuch.yaml"),
         (["--image=nobody/knows:1"], "nobody/knows"),

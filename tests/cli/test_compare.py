@@ -101,7 +101,7 @@ def test_json_says_the_same(hwval: Call, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("names", "problem"),
     [
-        (("base", "none"), "not readable as a run's journal"),
+        (("base", "none"), "name the folder of a run"),
         (("base", "base"), "are the same run"),
         (("base", "other"), "not comparable"),
     ],

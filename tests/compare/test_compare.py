@@ -13,6 +13,7 @@ from hwval.errors import UsageError
 from hwval.verdict import Outcome
 from tests.fakes.sample_run import make_cell
 from tests.fakes.sample_run import make_verdict
+from tests.fakes.sample_run import passing
 from tests.fakes.two_runs import write_run
 
 CELL = make_cell(questions=("load/ready", "generate/chat"))
@@ -43,13 +44,28 @@ def test_runs_without_a_common_cell_are_refused(tmp_path: Path) -> None:
         compare_runs(base, base)
 
 
+def test_cell_that_another_host_asked_is_told(tmp_path: Path) -> None:
+    """Of merged runs the hosts may be the same while a cell went from one to the other."""
+    cell = make_cell()
+    facts = {"hostname": "a, b", "run 1": {"hostname": "a"}, "run 2": {"hostname": "b"}}
+    base, moved, stayed = (
+        write_run(tmp_path / name, passing(cell), cells=[replace(cell, run=run)], host=facts)
+        for name, run in (("base", "1"), ("moved", "2"), ("stayed", "1"))
+    )
+
+    assert compare_runs(base, moved).cells[0].notes == ("asked on a before, on b now",)
+    assert compare_runs(base, moved).notes == ()
+    assert compare_runs(base, stayed).cells[0].notes == ()
+
+
 def test_what_differs_as_a_whole_is_told(tmp_path: Path) -> None:
     """Another host, another hwval, a run that was cut short."""
     base = write_run(tmp_path / "a", complete=False)
-    host = {"hostname": "lab-8", "cpu": "EPYC 9654"}
+    host = {"hostname": "lab-8", "cpu_model": "EPYC 9654"}
     new = write_run(tmp_path / "b", host=host, hwval_version="0.2.0")
     notes = " | ".join(compare_runs(base, new).notes)
 
     assert "a was cut short" in notes
     assert "hostname lab-7 before, lab-8 now" in notes
+    assert "cpu_model None before, EPYC 9654 now" in notes
     assert "hwval 0.1.0 before, 0.2.0 now" in notes

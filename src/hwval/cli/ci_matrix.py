@@ -69,7 +69,10 @@ def ci_matrix(
         plan = _plan_hosts(files, host, cells or [], image)
     else:
         plan = _plan_hardware(files, cells or [], image, shards or 1, max_cells_per_job)
-    labels = {name: value.split(",") for name, value in _pairs("--runs-on", runs_on or [])}
+    labels = {
+        name: [label.strip() for label in value.split(",")]
+        for name, value in _pairs("--runs-on", runs_on or [])
+    }
     text = format_matrix(labelled(plan.jobs, labels), files, image)
     for cell, why in plan.left_out.items():
         typer.echo(f"left out: {cell}: {why}", err=True)
@@ -113,7 +116,8 @@ def _pairs(option: str, given: list[str]) -> list[tuple[str, str]]:
 
     pairs = [(name, value) for name, _, value in (text.partition("=") for text in given)]
     for name, value in pairs:
-        if not name or slug(name) != name or not all(value.split(",")):
+        is_name = name and slug(name) == name and not name.startswith(".")
+        if not is_name or not all(part.strip() for part in value.split(",")):
             raise UsageError(
                 f"{option} {name}={value}: expected a name of a-z, 0-9, '.', '_' and '-', and a "
                 "value behind '='"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 from typing import Final
 
@@ -66,10 +65,7 @@ def compare_runs(base: Run, new: Run, *, least_change: float = LEAST_CHANGE) -> 
             f"{base.folder} and {new.folder} are not comparable: none of {len(befores)} cells "
             f"there is among {len(nows)} cells here"
         )
-    cells = [
-        _compare_cell(base.folder, befores[before], new.folder, nows[now])
-        for now, before in pairs.items()
-    ]
+    cells = [_compare_cell(base, befores[before], new, nows[now]) for now, before in pairs.items()]
     return Comparison(
         base=base.head.run_id,
         new=new.head.run_id,
@@ -80,9 +76,7 @@ def compare_runs(base: Run, new: Run, *, least_change: float = LEAST_CHANGE) -> 
     )
 
 
-def _compare_cell(
-    base_dir: Path, before: CellSummary, new_dir: Path, now: CellSummary
-) -> CellChange:
+def _compare_cell(base: Run, before: CellSummary, new: Run, now: CellSummary) -> CellChange:
     is_same = before.record.cell == now.record.cell
     change = CellChange(now.record.cell, before.record.cell, before.outcome, now.outcome)
     if is_same and before.record.fingerprint != now.record.fingerprint:
@@ -91,13 +85,14 @@ def _compare_cell(
             f"{before.record.fingerprint} before, {now.record.fingerprint} now"
         )
         return replace(change, incomparable=why)
-    notes = list(_engine_notes(before, now))
+    hosts = base.host_of(before.record), new.host_of(now.record)
+    notes = [*_host_notes(*hosts, before, now), *_engine_notes(before, now)]
     olds = {answer.question: answer for answer in before.answers}
     news = {answer.question: answer for answer in now.answers}
     speed, accuracy = [], []
     for question, answer in news.items():
         if question in olds:
-            both = Answer(base_dir, olds[question]), Answer(new_dir, answer)
+            both = Answer(base, olds[question]), Answer(new, answer)
             speed += _tried(compare_speed(*both), answer, notes)
             accuracy += _tried(compare_accuracy(*both), answer, notes)
     return replace(
@@ -107,6 +102,12 @@ def _compare_cell(
         accuracy=tuple(accuracy),
         notes=tuple(notes),
     )
+
+
+def _host_notes(old: str, new: str, before: CellSummary, now: CellSummary) -> Iterator[str]:
+    """Tell of a cell that was asked elsewhere; of runs of one host each the whole run tells it."""
+    if old != new and (before.record.run or now.record.run):
+        yield f"asked on {old or 'an unknown host'} before, on {new or 'an unknown host'} now"
 
 
 def _engine_notes(before: CellSummary, now: CellSummary) -> Iterator[str]:
@@ -135,7 +136,7 @@ def _notes(base: Run, new: Run) -> Iterator[str]:
     for run in (base, new):
         if run.ending != "complete":
             yield f"{run.head.run_id} was {run.ending}: what it did not answer is not compared"
-    for name in ("hostname", "cpu"):
+    for name in ("hostname", "cpu_model"):
         before, now = base.head.host.get(name), new.head.host.get(name)
         if before != now:
             yield f"{name} {before} before, {now} now"

@@ -20,6 +20,7 @@ from hwval.compare.change import SpeedChange
 from hwval.errors import UsageError
 from hwval.performance.measurement import Measurement
 from hwval.performance.measurement import differing_workload
+from hwval.result import Run
 from hwval.result import VerdictRecord
 from hwval.stats import mcnemar_exact
 from hwval.stats import paired_interval
@@ -34,21 +35,20 @@ _MEASUREMENT: Final = "performance.json"
 
 
 class Answer(NamedTuple):
-    """An answer and where its run keeps its files.
+    """An answer and the run that keeps its files.
 
     Attributes:
-        folder: The run's folder.
+        run: The run.
         record: The answer.
     """
 
-    folder: Path
+    run: Run
     record: VerdictRecord
 
     def files(self, ending: str) -> dict[str, Path]:
         """Return name -> path of its files that end so; never outside the run's folder."""
-        paths = (self.folder / name for name in self.record.files.values() if name.endswith(ending))
-        home = self.folder.resolve()
-        return {path.name: path for path in paths if path.resolve().is_relative_to(home)}
+        named = (name for name in self.record.files.values() if name.endswith(ending))
+        return {Path(name).name: path for name in named if (path := self.run.path(name))}
 
 
 def compare_speed(old: Answer, new: Answer) -> Iterator[SpeedChange]:

@@ -104,8 +104,11 @@ def read_series(run: Run) -> Iterator[Series]:
             name = Path(path).name
             if name != FILE_NAME or verdict.cell not in records or inside_link(path) is None:
                 continue
+            file = run.path(path)
+            if file is None:
+                continue
             try:
-                text = (run.folder / path).read_text("utf-8")
+                text = file.read_text("utf-8")
                 measurement = Measurement.from_json(text)
             except (OSError, UnicodeDecodeError, HwvalError):
                 continue
