@@ -42,6 +42,9 @@ class Task:
     def __init__(self, right: float = 1) -> None:
         self._right = right
 
+    def higher_is_better(self) -> dict[str, bool]:
+        return {"match": True}
+
     def doc_to_text(self, document: Mapping[str, Any]) -> str:
         return str(document["text"])
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -37,9 +37,6 @@ class Model:
 
     def _create_payload(self, prompt: str, **_: Any) -> dict[str, Any]:
         return {"model": self._name, "prompt": prompt, "max_tokens": 4, "temperature": 0}
-
-    def parse_generations(self, outputs: Mapping[str, Any]) -> list[str | None]:
-        return [choice["text"] for choice in outputs["choices"]]
 
 
 def asking_of(engine: FakeEngineProcess, told: list[News], **fields: Any) -> Asking:
@@ -116,27 +113,41 @@ def test_a_server_that_fails_is_asked_no_further(
     assert len(asking.answered) == (2 if has_answers else 0)
 
 
-@pytest.mark.parametrize(
-    ("api", "body"),
-    [
-        ("chat", b'{"choices": [{"index": 0}]}'),
-        ("chat", b'{"choices": [{"message": {"content": ["a"]}}]}'),
-        ("completions", b'{"choices": [{"text": 7}]}'),
-        ("completions", b'{"choices": [{"text": "\xff"}]}'),
-        ("completions", b"[" * 100_000),
-        ("completions", b"\x1b[2Jgone\n"),
-    ],
-)
-def test_what_is_no_answer_is_not_taken_for_a_wrong_one(api: str, body: bytes) -> None:
-    """It is refused in words that do nothing to a terminal."""
-    model = SimpleNamespace(parse_generations=lambda **_: [""])
-    job = Job(task="t", api=api, base_url="", model="fake", out_dir="")
-    asking = Asking(model, Task(), job, AnswerFile(None), lambda _: None)
+class Comparing(Model):
+    """Asks for the log-likelihood of one token after two, and adds up what comes as the harness."""
 
-    with pytest.raises(SetbackError, match="question 3: no completion in") as caught:
-        asking._read("question 3", body, 1.0)
-    assert caught.value.trouble is Trouble.REFUSED
-    assert str(caught.value).isprintable()
+    def loglikelihood(self, instances: list[Any], **_: Any) -> Any:
+        return self._loglikelihood_tokens([(one.args, [1, 2], [3]) for one in instances])
+
+    def _loglikelihood_tokens(self, _: list[Any]) -> Any:
+        raise AssertionError("the harness asks by itself")
+
+    def batch_loglikelihood_requests(self, chunks: list[list[Any]]) -> tuple[Any, ...]:
+        (((_, context, choice),),) = chunks
+        return [context + choice], [len(context)], None
+
+    def parse_logprobs(self, outputs: Mapping[str, Any], **_: Any) -> list[tuple[float, bool]]:
+        return [(sum(outputs["choices"][0]["logprobs"]["token_logprobs"][2:-1]), True)]
+
+
+@pytest.mark.parametrize("told", [[None, -1.0, -2.0, -4.0], [-4.0], [None, -1.0, -2.0]])
+def test_a_server_that_does_not_echo_has_told_no_log_likelihood(
+    engine: FakeEngineProcess, told: list[float | None]
+) -> None:
+    """The sum over none is 0, which no choice could beat."""
+    job = Job(task="t", api="completions", base_url="", model="fake", out_dir="")
+    asking = Asking(Comparing(engine), Task(), job, AnswerFile(None), lambda _: None)
+    body, read = asking._choice("question 0", questions(["ba"])[0])
+    logprobs = {"token_logprobs": told, "top_logprobs": [{}] * len(told)}
+    data = json.dumps({"choices": [{"logprobs": logprobs}]}).encode()
+
+    assert body["prompt"] == [1, 2, 3]
+    if len(told) == 4:
+        assert read("question 0", data, 1.0).text == "[-2.0, true]"
+    else:
+        with pytest.raises(SetbackError, match="question 0: no log-probabilities in") as caught:
+            read("question 0", data, 1.0)
+        assert caught.value.trouble is Trouble.REFUSED
 
 
 def test_a_wrong_key_is_refused(engine: FakeEngineProcess) -> None:

@@ -45,6 +45,15 @@ def test_only_right_or_wrong_can_be_judged() -> None:
         grader.grade([instance], ["x"])
 
 
+def test_a_metric_that_shall_be_small_is_no_share_of_right_answers() -> None:
+    """A rise of it would pass for a gain."""
+    task = Task()
+    task.higher_is_better = lambda: {"match": False}  # type: ignore[method-assign]
+
+    with pytest.raises(SetbackError, match="less of match,last-word is better"):
+        Grader(task, None)
+
+
 @pytest.mark.parametrize(
     ("filters", "tells"),
     [

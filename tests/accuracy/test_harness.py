@@ -6,21 +6,18 @@ import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from typing import NamedTuple
 
 import httpx
 import pytest
 
-from hwval.accuracy.harness import _check_commit
 from hwval.accuracy.job import PARTIAL_FILE
 from hwval.accuracy.job import RESULTS_FILE
 from hwval.accuracy.job import SAMPLES_FILE
 from hwval.accuracy.job import TABLE_FILE
 from hwval.accuracy.job import News
 from hwval.accuracy.job import Score
-from hwval.accuracy.job import SetbackError
 from hwval.accuracy.process import LOG_FILE
 from hwval.accuracy.process import run_task
 from hwval.accuracy.samples import read_samples
@@ -190,15 +187,15 @@ def test_an_interrupted_task_asks_only_what_is_missing(tmp_path: Path) -> None:
     assert [one.reused for one in samples] == [True] * 7 + [False] * 5
 
 
-def compared(folder: Path) -> tuple[dict[str, Any], list[bool]]:
-    """Write six questions with choices, and tell which of them the engine gets right.
+def compared(folder: Path) -> tuple[dict[str, Any], list[list[float]]]:
+    """Write six questions with choices, and tell how likely each choice is; the last one is long.
 
-    The likeliest choice is worked out from the engine's own numbers, by the words of the task.
+    That is worked out from the engine's own numbers, by the words of the task.
     """
-    rows, right = [], []
+    rows, likelihoods = [], []
     for number in range(6):
         choices = [f" {' '.join(words)}" for words in (["ba"], ["be", "bi"], ["bo"], ["du", "ga"])]
-        question = f"Which is it, {number}?"
+        question = f"Which is it, {number}?" + " ba" * 3000 * (number == 5)
         lead = f"Question: {question}\nAnswer:"
         start = len(text.encode(lead))
         sums = [
@@ -209,7 +206,7 @@ def compared(folder: Path) -> tuple[dict[str, Any], list[bool]]:
             )
             for choice in choices
         ]
-        right.append(sums.index(max(sums)) == number % 4)
+        likelihoods.append(sums)
         key = "ABCD"[number % 4]
         labelled = {"text": choices, "label": list("ABCD")}
         rows.append(
@@ -218,14 +215,21 @@ def compared(folder: Path) -> tuple[dict[str, Any], list[bool]]:
     lines = "".join(json.dumps(row) + "\n" for row in rows)
     for split in ("train", "validation", "test"):
         (folder / f"{split}.jsonl").write_text(lines, "utf-8")
-    return {"task": "arc_easy", "dataset": str(folder), "concurrency": 1}, right
+    return {"task": "arc_easy", "dataset": str(folder), "concurrency": 1}, likelihoods
 
 
-def test_compared_choices_are_kept_as_they_come(tmp_path: Path) -> None:
-    """The server dies half way; what it told of whole questions and of single choices counts."""
+def test_compared_choices_are_kept_as_they_come(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server dies half way; what it told of whole questions and of single choices counts.
+
+    A prompt of any length is asked whole, and no proxy of the lab is asked.
+    """
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     data, kept = tmp_path / "data", tmp_path / "kept.jsonl"
     data.mkdir()
-    fields, right = compared(data)
+    fields, likelihoods = compared(data)
+    right = [one.index(max(one)) == number % 4 for number, one in enumerate(likelihoods)]
     fields["answers_file"] = str(kept)
     flags = ["--enable-tokenizer-info-endpoint"]
     answers = served.own_answers(tmp_path)
@@ -236,14 +240,18 @@ def test_compared_choices_are_kept_as_they_come(tmp_path: Path) -> None:
         ask(engine, tmp_path / "first", **fields)
     with served.serving(answers, arguments=flags) as engine:
         score, told = ask(engine, tmp_path / "second", **fields)
-        asked = len(httpx.get(f"{engine.base_url}/fake/requests").json())
+        asked = len(httpx.get(f"{engine.base_url}/fake/requests", trust_env=False).json())
     samples = read_samples(tmp_path / "second" / SAMPLES_FILE)
 
     assert len(read_samples(tmp_path / "first" / PARTIAL_FILE)) == 2
     assert asked == 4 * 6 - 10
+    assert [json.loads(one.answer) for one in samples] == [
+        pytest.approx(one, abs=1e-9) for one in likelihoods
+    ]
     assert [one.correct for one in samples] == right
     assert (score.right, score.questions, score.metric) == (sum(right), 6, "acc,none")
     assert (score.unparsed, score.cut_off, score.reused) == (0, 0, 3)
+    assert score.max_tokens is None
     assert told[-1] == News(6, 6, sum(right), 3)
     assert not kept.exists()
     assert samples[0].settings is not None
@@ -285,14 +293,22 @@ def test_bad_input_is_told_before_a_question_is_asked(
     assert [path.name for path in (tmp_path / "out").iterdir()] == [LOG_FILE]
 
 
-def test_data_of_another_commit_are_refused() -> None:
+def test_data_of_another_commit_are_refused(
+    engine: FakeEngineProcess, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Without the Hub the datasets library takes what it has, whatever was asked for."""
-    address = f"hf://datasets/o/n@{'a' * 40}/data/test.parquet"
-    splits = {
-        "test": SimpleNamespace(info=SimpleNamespace(download_checksums={address: {}})),
-        "validation": SimpleNamespace(info=SimpleNamespace(download_checksums=None)),
-    }
+    monkeypatch.setenv("HF_HOME", str(tmp_path))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    ask(engine, tmp_path / "first", limit=1)
+    (kept,) = (tmp_path / "datasets").glob("biology/default/*/*/")
+    commit = tmp_path / "datasets" / "TIGER-Lab___mmlu-pro" / "default" / "0.0.0" / ("a" * 40)
+    commit.parent.mkdir(parents=True)
+    kept.rename(commit)
+    for path in commit.glob("biology-*"):
+        path.rename(commit / path.name.replace("biology", "mmlu-pro"))
+    ask(engine, tmp_path / "same", dataset=None, revision=commit.name, limit=1)
+    score, _ = ask(engine, tmp_path / "any", dataset=None)
 
-    _check_commit("a" * 40, splits)
-    with pytest.raises(SetbackError, match=f"are of commit {'a' * 40}, and the matrix pins bbb"):
-        _check_commit("b" * 40, splits)
+    assert (score.right, score.dataset) == (served.RIGHT, f"TIGER-Lab/MMLU-Pro@{commit.name}")
+    with pytest.raises(LabError, match=f"are of commit {commit.name}, and the matrix pins bbb"):
+        ask(engine, tmp_path / "other", dataset=None, revision="b" * 40)

@@ -46,6 +46,16 @@ def test_old_answers_are_forgotten(tmp_path: Path) -> None:
     assert (old.exists(), new.exists()) == (False, True)
 
 
+def test_a_lock_stays(tmp_path: Path) -> None:
+    """Whoever holds it would else share its answers with the next."""
+    lock = tmp_path / "x.jsonl.lock"
+    lock.touch()
+    os.utime(lock, (0, 0))
+    answers_file(tmp_path, "t", FACTS)
+
+    assert lock.exists()
+
+
 def test_a_folder_with_other_files_has_another_digest(tmp_path: Path) -> None:
     """Names and sizes count."""
     (tmp_path / "a").write_text("1")

@@ -80,7 +80,7 @@ def test_the_sentence_holds_every_number() -> None:
 
     for part in (
         "0.6276 ± 0.0181, 450 of 717 right (Wilson 95 % 0.592 to 0.662)",
-        "t version 3.1, 5-shot, chat",
+        "t version 3.1, 5-shot, chat; exact_match,custom-extract",
         "surely not below 0.6276 less 0.1 (n=717, a lab)",
         "change +0.0000, one-sided 5 % bounds -0.04",
         "smallest detectable loss 0.0643",
@@ -122,6 +122,13 @@ def test_what_the_matrix_changed_is_stated() -> None:
         assert part in text
     picked = describe("t", promise(subset=(1, 2)), score(1, 2, of_questions=717))
     assert "only 2 of 717 questions, positions chosen in the matrix" in picked
+
+
+def test_what_was_no_plain_answer_is_stated() -> None:
+    """A low score may be one of form or length, with or without a promise about them."""
+    text = describe("t", promise(), score(1, 50, unparsed=7, cut_off=3))
+
+    assert "7 unparsed, which count as wrong; 3 cut off at the longest length" in text
 
 
 def test_without_a_reference_nothing_is_judged() -> None:
@@ -211,7 +218,7 @@ def test_pairs_that_are_not_comparable_decide_nothing() -> None:
 
 def test_a_task_without_a_score_is_open() -> None:
     """It names the question that tells why."""
-    check = unmeasured("t", promise(), "see accuracy/answered")
+    check = unmeasured("t", promise(), "no score, see accuracy/answered")
 
     assert check.outcome is Outcome.INCONCLUSIVE
     assert check.text == "t: no score, see accuracy/answered"

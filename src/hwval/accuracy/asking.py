@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
+from functools import partial
 from typing import Any
 from typing import Final
 
@@ -36,6 +37,7 @@ from hwval.accuracy.job import SetbackError
 from hwval.accuracy.job import Trouble
 from hwval.accuracy.replies import parse_reply
 from hwval.accuracy.replies import read_bounded
+from hwval.accuracy.replies import read_text
 from hwval.accuracy.replies import shorten
 from hwval.accuracy.samples import Sample
 from hwval.clock import Stopwatch
@@ -45,6 +47,8 @@ __all__ = ["Asking", "Question", "Request"]
 _HTTP_OK: Final = 200
 # Of a body what is asked, and of whom; the rest says how it is to be answered.
 _NOT_SETTINGS: Final = frozenset({"model", "prompt", "messages"})
+# Shorter than the 5 s after which a server of vLLM hangs up: no request may meet its goodbye.
+_IDLE_S: Final = 2.0
 
 
 @dataclass(slots=True)
@@ -208,7 +212,7 @@ class Asking:
         requests = []
         for instance in instances:
             body = make_body(instance) if make_body is not None else None
-            known_by = body or {"model": self._job.model, "compared": list(instance.args)}
+            known_by = body or {**self._choice_body(), "compared": list(instance.args)}
             plain = request_key(known_by)
             requests.append(Request(instance, request_key(known_by, seen[plain]), body))
             seen[plain] += 1
@@ -250,7 +254,7 @@ class Asking:
 
         waiting = iter(requests)
         limit = aiohttp.ClientTimeout(total=self._job.answer_s)
-        connector = aiohttp.TCPConnector(limit=self._job.concurrency)
+        connector = aiohttp.TCPConnector(limit=self._job.concurrency, keepalive_timeout=_IDLE_S)
         async with aiohttp.ClientSession(connector=connector, timeout=limit) as session:
 
             async def work() -> None:
@@ -269,7 +273,7 @@ class Asking:
         import aiohttp
 
         body: Mapping[str, Any] | None = request.body
-        read: Callable[[str, bytes, float], Answer] = self._read
+        read: Callable[[str, bytes, float], Answer] = partial(read_text, self._job.api)
         if body is None:  # the server's tokenizer is asked first, and waited for
             choice = asyncio.to_thread(self._choice, where, request.instance)
             body, read = await choice
@@ -289,29 +293,13 @@ class Asking:
             raise SetbackError(Trouble.REFUSED, f"{where}: status {status}: {shorten(data)}")
         return read(where, data, watch.elapsed_s)
 
-    def _read(self, where: str, data: bytes, latency_s: float) -> Answer:
-        """Return the text of an answer."""
-
-        def read(body: Any) -> Answer:
-            choice = body["choices"][0]
-            # The harness takes a chat answer without a message for an empty one.
-            said = choice["message"].get("content") if self._job.api == "chat" else choice["text"]
-            if not isinstance(said, str | None):
-                raise TypeError(f"no text but {type(said).__name__}")
-            # A reasoning model that was cut off has no content; the harness scores it as empty.
-            generated = self._model.parse_generations(outputs=body)[0] or ""
-            tokens = (body.get("usage") or {}).get("completion_tokens")
-            return Answer(generated, str(choice.get("finish_reason") or ""), latency_s, tokens)
-
-        return parse_reply(f"{where}: no completion", data, read)
-
     def _choice(
         self, where: str, instance: Any
     ) -> tuple[Mapping[str, Any], Callable[[str, bytes, float], Answer]]:
         """Return the request for a choice's log-likelihood, and what reads its answer."""
         try:
             tokens = self._tokens(instance)
-        except (RuntimeError, OSError, ValueError, LookupError) as error:
+        except (RuntimeError, OSError, ValueError, LookupError, AttributeError, TypeError) as error:
             text = (
                 f"{where}: the server's tokenizer: {shorten(str(error).encode('utf-8', 'replace'))}"
             )
@@ -320,6 +308,11 @@ class Asking:
 
         def read(where: str, data: bytes, latency_s: float) -> Answer:
             def read(body: Any) -> Answer:
+                told = body["choices"][0]["logprobs"]
+                # Of each token that was sent and one that came: of fewer, as a server tells that
+                # does not echo, the harness would add up the wrong ones, or none.
+                if {len(told["token_logprobs"]), len(told["top_logprobs"])} != {len(inputs[0]) + 1}:
+                    raise ValueError(f"not {len(inputs[0]) + 1} log-probabilities")
                 found = self._model.parse_logprobs(outputs=body, tokens=inputs, ctxlens=lengths)
                 likelihood, is_greedy = found[0]
                 if not math.isfinite(likelihood):

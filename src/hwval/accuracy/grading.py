@@ -57,6 +57,10 @@ class Grader:
         self.metric = metric or next(iter(names))
         self._task = task
         self._name, self._filter = names[self.metric]
+        if task.higher_is_better().get(self._name) is False:
+            raise SetbackError(
+                Trouble.TASK, f"less of {self.metric} is better; it is no share of right answers"
+            )
         # Only filters that look for a form put something in the place of what they do not find.
         makers = getattr(self._filter, "filters", ())
         self.tells_unparsed = any(getattr(make(), "fallback", None) == UNPARSED for make in makers)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-import re
 import sys
 import threading
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from typing import Final
+from urllib.parse import urlsplit
 
 from hwval.accuracy.answers import AnswerFile
 from hwval.accuracy.asking import Asking
@@ -51,8 +51,6 @@ _GENERATION: Final = "generate_until"
 # What the harness may ask a model for that is right or wrong; perplexities are neither.
 _ASKED: Final = frozenset({_GENERATION, "multiple_choice", "loglikelihood"})
 _SHOWN_CHARACTERS: Final = 300
-# hf://datasets/ORG/NAME@COMMIT/data/test.parquet
-_COMMIT: Final = re.compile(r"@([0-9a-f]{40})/")
 _REMEDY: Final = "install it with pip install 'vllm-hwval[accuracy]'"
 
 
@@ -133,11 +131,15 @@ def _load_task(job: Job) -> Any:
     except Exception as error:
         raise SetbackError(
             Trouble.DATASET,
-            f"its data, {_dataset(job, config)}, cannot be had: {_one_line(error)}; data on this "
-            "host are named by 'dataset'",
+            f"its data, {_dataset(job, config, job.revision)}, cannot be had: {_one_line(error)}; "
+            "data on this host are named by 'dataset'",
         ) from error
-    if job.dataset is None and job.revision is not None:
-        _check_commit(job.revision, task.dataset)
+    if job.dataset is None and job.revision not in {None, found := _commit(task.dataset)}:
+        raise SetbackError(
+            Trouble.DATASET,
+            f"its data are of commit {found}, and the matrix pins {job.revision}; is the Hub out "
+            "of reach?",
+        )
     if task.OUTPUT_TYPE not in _ASKED:
         raise SetbackError(
             Trouble.TASK, f"it asks for {task.OUTPUT_TYPE}, which has no right and wrong answers"
@@ -149,24 +151,14 @@ def _load_task(job: Job) -> Any:
     return task
 
 
-def _check_commit(revision: str, splits: Mapping[str, Any]) -> None:
-    """Refuse data of another commit than the pinned one.
+def _commit(splits: Mapping[str, Any]) -> str:
+    """Return which commit of the Hub the data are of.
 
     Where the Hub cannot be reached, the datasets library takes the latest data that this host has,
-    whatever commit was asked for; the addresses of their files tell which one it is.
+    whatever commit was asked for; the folder that it keeps them in has the commit's name.
     """
-    addresses = {
-        address
-        for split in splits.values()
-        for address in getattr(getattr(split, "info", None), "download_checksums", None) or ()
-    }
-    commits = {commit for address in addresses for commit in _COMMIT.findall(address)}
-    if commits - {revision}:
-        raise SetbackError(
-            Trouble.DATASET,
-            f"its data are of commit {', '.join(sorted(commits))}, and the matrix pins {revision}; "
-            "is the Hub out of reach?",
-        )
+    files = [file for split in splits.values() for file in getattr(split, "cache_files", ())]
+    return ", ".join(sorted({Path(file["filename"]).parent.name for file in files})) or "unknown"
 
 
 def _task_config(job: Job) -> dict[str, Any]:
@@ -186,13 +178,13 @@ def _task_config(job: Job) -> dict[str, Any]:
     return config
 
 
-def _dataset(job: Job, config: Mapping[str, Any]) -> str:
+def _dataset(job: Job, config: Mapping[str, Any], commit: str | None) -> str:
     if job.dataset is not None:
         if isinstance(job.dataset, str):
             return job.dataset
         return ", ".join(sorted(job.dataset.values()))
     name = ":".join(str(config[key]) for key in ("dataset_path", "dataset_name") if config.get(key))
-    return f"{name}@{job.revision or 'main'}"
+    return f"{name}@{commit or 'main'}"
 
 
 def _model(job: Job, task: Any) -> Any:
@@ -223,6 +215,9 @@ def _tokenizer_options(job: Job, url: str) -> dict[str, Any]:
         raise SetbackError(
             Trouble.TASK, "it compares log-likelihoods, which chat does not give; use completions"
         )
+    # The tokenizer is asked as the questions are: not by way of a proxy.
+    direct = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), urlsplit(url).hostname)
+    os.environ["no_proxy"] = ",".join(filter(None, direct))
     key = os.environ.get(KEY_VARIABLE)
     if not check_remote_tokenizer_support(url, auth_token=key):
         raise SetbackError(
@@ -230,7 +225,8 @@ def _tokenizer_options(job: Job, url: str) -> dict[str, Any]:
             "it compares log-likelihoods, for which the server must offer its tokenizer; set "
             "engine: {enable-tokenizer-info-endpoint: true}",
         )
-    return {"tokenizer_backend": "remote", "auth_token": key}
+    # The harness would cut prompts to 2047 tokens; what is too long the server shall refuse.
+    return {"tokenizer_backend": "remote", "auth_token": key, "max_length": sys.maxsize}
 
 
 def _evaluate(job: Job, task: Any, model: Any) -> dict[str, Any]:
@@ -269,6 +265,7 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
             f"lm-evaluation-harness counts {value:.4f} of {len(logged)} questions and hwval "
             f"{right} of {len(samples)}",
         )
+    generates = task.OUTPUT_TYPE == _GENERATION
     stderr = values.get(f"{metric.replace(',', '_stderr,', 1)}")
     (out / SAMPLES_FILE).write_text(dump_samples(samples), "utf-8")
     (out / TABLE_FILE).write_text(make_table(results) + "\n", "utf-8")
@@ -283,7 +280,9 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
         metric=metric,
         shots=int(results["n-shot"][name]),
         dataset=_dataset(
-            job, {"dataset_path": task.DATASET_PATH, "dataset_name": task.DATASET_NAME}
+            job,
+            {"dataset_path": task.DATASET_PATH, "dataset_name": task.DATASET_NAME},
+            _commit(task.dataset),
         ),
         questions=len(samples),
         of_questions=len(task.eval_docs),
@@ -291,7 +290,7 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
         value=value,
         stderr=float(stderr) if isinstance(stderr, int | float) else None,
         unparsed=sum(sample.unparsed for sample in samples)
-        if asking.grader.tells_unparsed or task.OUTPUT_TYPE != _GENERATION
+        if asking.grader.tells_unparsed or not generates
         else None,
         cut_off=sum(sample.is_cut_off for sample in samples),
         reused=sum(sample.reused for sample in samples),
@@ -300,7 +299,7 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
         task_hash=sha256(
             "".join(row["prompt_hash"] + row["doc_hash"] + row["target_hash"] for row in logged)
         ),
-        max_tokens=(task.config.generation_kwargs or {}).get("max_gen_toks"),
+        max_tokens=(samples[0].settings or {}).get("max_tokens") if generates else None,
         duration_s=asking.duration_s,
     )
 

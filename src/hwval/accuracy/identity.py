@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -30,9 +31,10 @@ def answers_file(folder: Path, label: str, facts: Mapping[str, str | None]) -> P
     """
     if folder.is_dir():
         now_s = utc_now().timestamp()
-        for path in folder.iterdir():
-            if now_s - path.stat().st_mtime > _KEPT_S:
-                path.unlink(missing_ok=True)
+        for path in folder.glob("*.jsonl"):  # not their locks, which somebody may hold
+            with suppress(FileNotFoundError):  # another run may be at it too
+                if now_s - path.stat().st_mtime > _KEPT_S:
+                    path.unlink()
     if any(value is None for value in facts.values()):
         return None
     text = json.dumps([label, sorted(facts.items())])

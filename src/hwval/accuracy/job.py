@@ -135,7 +135,7 @@ class Score:
         samples_sha256: Hash over the questions with their right answers.
         prompts_sha256: Hash over the whole prompts.
         task_hash: Hash over questions, prompts and targets as lm-evaluation-harness makes it.
-        max_tokens: Longest answer that was allowed; None where the task says nothing of it.
+        max_tokens: Longest answer that was allowed; None where choices are compared.
         duration_s: Seconds from the first request to the last answer.
     """
 

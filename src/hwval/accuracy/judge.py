@@ -52,6 +52,7 @@ def describe(label: str, section: TaskSection, score: Score) -> str:
     parts = [
         share,
         f"{score.task} version {score.task_version}, {score.shots}-shot, {score.api}",
+        score.metric,
         *_deviations(section, score),
     ]
     return "; ".join(parts)
@@ -188,10 +189,15 @@ def judge_pair(
 
 
 def unmeasured(label: str, section: TaskSection, why: str) -> Check:
-    """Return the check of a task that was promised and has no score."""
+    """Return the check of a promise that cannot be judged, and why.
+
+    Args:
+        label: Name of the task in the matrix.
+        section: What is promised.
+        why: What is missing, in words.
+    """
     fields = _fields(label, 0) | {"kind": "baseline", "source": section.source}
-    text = f"{label}: no score, {why}"
-    return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
+    return Check(outcome=Outcome.INCONCLUSIVE, text=f"{label}: {why}", **fields)
 
 
 def _judge_share(
@@ -240,7 +246,7 @@ def _verb(decision: Decision) -> str:
 
 
 def _deviations(section: TaskSection, score: Score) -> list[str]:
-    """Return what the matrix changed of the task, and what it left open."""
+    """Return what the matrix changed of the task and left open, and answers that are not plain."""
     found = []
     if not score.is_whole:
         which = "positions chosen in the matrix" if section.subset is not None else "the first"
@@ -251,6 +257,10 @@ def _deviations(section: TaskSection, score: Score) -> list[str]:
         found.append(f"answers of at most {section.max_tokens} tokens, set in the matrix")
     if section.reference is not None and section.task_version is None:
         found.append("the reference names no task version")
+    if score.unparsed:
+        found.append(f"{score.unparsed} unparsed, which count as wrong")
+    if score.cut_off:
+        found.append(f"{score.cut_off} cut off at the longest length")
     if score.reused:
         found.append(f"{score.reused} answers from an interrupted run")
     found.append(f"data {_data(section, score)}")

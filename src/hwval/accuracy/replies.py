@@ -10,11 +10,12 @@ from typing import Final
 from typing import Protocol
 from typing import TypeVar
 
+from hwval.accuracy.answers import Answer
 from hwval.accuracy.job import SetbackError
 from hwval.accuracy.job import Trouble
 from hwval.inert import one_line
 
-__all__ = ["MOST_REPLY_BYTES", "parse_reply", "read_bounded", "shorten"]
+__all__ = ["MOST_REPLY_BYTES", "parse_reply", "read_bounded", "read_text", "shorten"]
 
 T = TypeVar("T")
 
@@ -27,6 +28,10 @@ _NOT_THE_FORM: Final = (
     *(ValueError, ArithmeticError, LookupError, TypeError, AttributeError, RecursionError),
     AssertionError,
 )
+
+
+# Of an answer that is none yet: an engine that shuts down sends what it has, with status 200.
+_NOT_ENDED: Final = frozenset({None, "", "abort", "error"})
 
 
 class _Stream(Protocol):
@@ -70,6 +75,38 @@ def parse_reply(problem: str, data: bytes, read: Callable[[Any], T]) -> T:
         return read(json.loads(data))
     except _NOT_THE_FORM as error:
         raise SetbackError(Trouble.REFUSED, f"{problem} in '{shorten(data)}'") from error
+
+
+def read_text(api: str, where: str, data: bytes, latency_s: float) -> Answer:
+    """Return the text of a reply; one of a reasoning model that was cut off may be empty.
+
+    Args:
+        api: ``completions`` or ``chat``.
+        where: What was asked, for the error.
+        data: The reply.
+        latency_s: Seconds that it took.
+
+    Raises:
+        SetbackError: It holds no text, or one that the server did not end.
+    """
+
+    def read(body: Any) -> Answer:
+        choice = body["choices"][0]
+        said = choice["text"] if api == "completions" else choice["message"].get("content")
+        if api == "chat" and said is None:
+            said = ""  # as the harness scores it
+        if not isinstance(said, str):
+            raise TypeError(f"no text but {type(said).__name__}")
+        end = choice.get("finish_reason")
+        if end in _NOT_ENDED:
+            raise SetbackError(
+                Trouble.REFUSED,
+                f"{where}: the answer has no end, finish reason {end!r}, in '{shorten(data)}'",
+            )
+        tokens = (body.get("usage") or {}).get("completion_tokens")
+        return Answer(said, str(end), latency_s, tokens)
+
+    return parse_reply(f"{where}: no completion", data, read)
 
 
 def shorten(data: bytes | bytearray) -> str:
