@@ -63,7 +63,7 @@ def test_speculative(speed: Speed, record: Record) -> None:
     checks = speed.speculative()
 
     # An answer that changed weighs more than a rate that is not decided.
-    assert speed.changed_answers == []
+    assert speed.changed_answers == ()
     record.judge(checks)
 
 

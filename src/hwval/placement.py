@@ -36,6 +36,7 @@ from hwval.matrix import Deadlines
 from hwval.matrix import Matrix
 from hwval.matrix import MatrixEntry
 from hwval.matrix import PromisesSection
+from hwval.matrix import is_asked
 from hwval.matrix import load_matrices
 from hwval.matrix import overlong_requests
 from hwval.matrix import reimage
@@ -354,7 +355,8 @@ def _check_promises(placed: Iterable[PlacedCell]) -> None:
     """Refuse promises that physics forbids: no engine could keep them, and none is started."""
     for cell in placed:
         section, roofline = cell.entry.promises.performance, cell.roofline
-        if not section.is_asked or roofline is None:
+        names = type(section).model_fields
+        if roofline is None or not any(is_asked(cell.entry, f"performance/{n}") for n in names):
             continue
         is_sure = not cell.entry.catalogue.hardware(cell.cell.hardware).uncertain
         doubt = 1.0 if is_sure else FIGURES_DOUBT

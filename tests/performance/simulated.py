@@ -29,6 +29,7 @@ from hwval.threshold import Check
 from hwval.verdict import Outcome
 
 START_NS = 10**12
+STATUS = Failure(FailureKind.STATUS, "out of order", 500)
 LENGTHS: dict[str, Any] = {"input_tokens": 32, "output_tokens": 11, "min_rounds": 3}
 
 
@@ -44,10 +45,13 @@ class SimulatedEngine:
         collapse_at: Streams from which it breaks down.
         noise: Standard deviation of a round's speed, as a share.
         fail_every: Every k-th request fails; 0 for none.
+        failure: How.
         busy: Whether the generator reports that it was itself the limit.
         extra_tokens: Tokens that the engine counts for somebody else, each round.
         preempted: Preemptions that it counts, each round.
         hit_share: Share of prompt tokens that it finds cached if prompts begin alike.
+        finish_reason: Why answers end, as it says.
+        lost_tokens: Tokens that each answer has fewer than it was asked for.
     """
 
     ttft_s: float = 0.05
@@ -57,10 +61,13 @@ class SimulatedEngine:
     collapse_at: int = 1000
     noise: float = 0.0
     fail_every: int = 0
+    failure: Failure = STATUS
     busy: bool = False
     extra_tokens: int = 0
     preempted: int = 0
     hit_share: float = 0.0
+    finish_reason: str | None = "length"
+    lost_tokens: int = 0
     plans: list[LoadPlan] = field(default_factory=list)
     counters: dict[str, float] = field(default_factory=dict)
 
@@ -84,7 +91,9 @@ class SimulatedEngine:
         for index, ask in enumerate(plan.asks):
             at_s = max(heapq.heappop(free), ask.at_s or 0.0)
             first_s = at_s + self.ttft_s / pace
-            times_s = [first_s + itl_s * step for step in range(ask.output_tokens)]
+            times_s = [
+                first_s + itl_s * step for step in range(ask.output_tokens - self.lost_tokens)
+            ]
             heapq.heappush(free, times_s[-1])
             samples.append(self._sample(index, ask.at_s, at_s, times_s))
         self._count(plan, samples)
@@ -104,8 +113,8 @@ class SimulatedEngine:
             output_tokens=len(times_s),
             is_counted=True,
             input_tokens=32,
-            finish_reason="length",
-            failure=Failure(FailureKind.STATUS, "out of order", 500) if fails else None,
+            finish_reason=self.finish_reason,
+            failure=self.failure if fails else None,
         )
 
     def _count(self, plan: LoadPlan, samples: list[Sample]) -> None:

@@ -24,7 +24,7 @@ SERVE_085: dict[str, Any] = {
     "request_rate": "inf",
     "duration": 2.0,
     "completed": 9,
-    "total_input_tokens": 320,
+    "total_input_tokens": 288,
     "total_output_tokens": 144,
     "request_throughput": 4.5,
     "request_goodput:": None,
@@ -37,6 +37,7 @@ SERVE_085: dict[str, Any] = {
 }
 SERVE_032 = SERVE_085 | {
     "completed": 10,
+    "total_input_tokens": 330,  # a token before each prompt
     "failed": 0,
     "request_goodput": None,
     "max_output_tokens_per_s": 90.0,
@@ -107,7 +108,7 @@ def test_serve_result_of_an_older_vllm() -> None:
         "request_per_s": 4.5,
         "output_tokens_per_s": 80.0,
         "total_tokens_per_s": 240.0,
-        "input_tokens_per_s": 160.0,
+        "input_tokens_per_s": 144.0,
         "ttft_mean_s": 0.05,
         "ttft_p50_s": 0.04,
         "ttft_p99_s": 0.09,
@@ -128,7 +129,8 @@ def test_serve_result_of_a_newer_vllm() -> None:
 def test_serve_result_of_other_answers_does_not_count() -> None:
     """Shorter answers are no faster ones, and what is missing has failed."""
     short = bench.read_serve(json.dumps(SERVE_085 | {"total_output_tokens": 72}), SERVE)
-    empty = bench.read_serve(json.dumps(SERVE_032 | {"completed": 0, "failed": 0}), SERVE)
+    none = {"completed": 0, "failed": 0, "total_input_tokens": 0}
+    empty = bench.read_serve(json.dumps(SERVE_032 | none), SERVE)
 
     assert short.problem == "the answers have 72 tokens, asked for 144"
     assert bench.read_serve(json.dumps(SERVE_085), SERVE).problem is None
@@ -144,6 +146,45 @@ def test_what_cannot_be_is_refused(text: str) -> None:
         bench.read_throughput(text, THROUGHPUT)
     with pytest.raises(bench.NotMeasured, match="vllm bench serve"):
         bench.read_serve(text, SERVE)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "why"),
+    [
+        ("mean_ttft_ms", -3.0, "mean_ttft_ms is -3, expected 0 or more"),
+        ("output_throughput", -1, "output_throughput is -1, expected 0 or more"),
+        ("spec_decode_acceptance_rate", 140, "a share of 140 %, expected at most 100 %"),
+        ("completed", 20, "20 requests, asked for 10: another workload"),
+        ("total_input_tokens", 10240, "10,240 tokens of prompts, asked for 320: this version"),
+    ],
+)
+def test_serve_numbers_that_cannot_be_measure_nothing(key: str, value: float, why: str) -> None:
+    """A time below 0 would keep any ceiling."""
+    with pytest.raises(bench.NotMeasured, match=f"vllm bench serve: {why}"):
+        bench.read_serve(json.dumps(SERVE_032 | {key: value}), SERVE)
+
+
+def test_serve_tells_zero_of_what_it_did_not_measure() -> None:
+    """Answers of one token have no time between tokens; 0 would be the best of all."""
+    told = SERVE_032 | {"mean_tpot_ms": 0.0, "p99_itl_ms": 0, "spec_decode_acceptance_rate": 0.0}
+    [found] = bench.read_serve(json.dumps(told), SERVE).metrics
+
+    assert not {"tpot_mean_s", "itl_p99_s"} & found.keys()
+    assert found["acceptance_rate"] == 0.0
+
+
+@pytest.mark.parametrize("requests", [1, 7, 9])
+def test_throughput_of_other_requests_is_no_failure_of_the_engine(requests: int) -> None:
+    """It tells how many it made; one that fails ends the command."""
+    with pytest.raises(bench.NotMeasured, match=f"{requests} requests, asked for 8"):
+        bench.read_throughput(json.dumps(THROUGHPUT_032 | {"num_requests": requests}), THROUGHPUT)
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), True, None, "1", 10**400])
+def test_latency_with_an_odd_iteration_is_refused(odd: object) -> None:
+    """The others alone would be another measurement."""
+    with pytest.raises(bench.NotMeasured, match="expected seconds above 0"):
+        bench.read_latency(json.dumps({"latencies": [0.5, odd, 0.7]}), LATENCY)
 
 
 def test_engine_flags_are_those_of_the_cell_without_the_servers() -> None:

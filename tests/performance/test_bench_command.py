@@ -35,10 +35,12 @@ class Place:
         return {"cat": self.written, "rm": Completed(0, "")}.get(command[0], self.done)
 
 
-def run(place: Place, *, has_engine: bool = OWN, timeout_s: float = 60.0) -> str:
+def run(
+    place: Place, *, has_engine: bool = OWN, timeout_s: float = 60.0, which: str = "latency"
+) -> str:
     return run_bench(
         place,
-        lambda result: ["vllm", "bench", "latency", "--output-json", result],
+        lambda result: ["vllm", "bench", which, "--output-json", result],
         timeout_s,
         has_engine=has_engine,
         keep=lambda _what, _printed: None,
@@ -146,3 +148,12 @@ def test_image_or_model_without_the_command(done: Completed) -> None:
     """It does not apply."""
     with pytest.raises(NoSuchBench):
         run(Place(done))
+
+
+def test_engine_that_makes_unknown_tokens_is_no_missing_command() -> None:
+    """Only `vllm bench latency` draws ids itself."""
+    with pytest.raises(NotMeasured, match="out of vocabulary"):
+        run(
+            Place(Completed(1, "ValueError: Token id 9999 is out of vocabulary")),
+            which="throughput",
+        )

@@ -65,7 +65,7 @@ def test_spent_budget_leaves_it_open() -> None:
 
     assert [check.outcome for check in checks] == [Outcome.INCONCLUSIVE]
     assert len(one.rounds) == 1
-    assert one.problem(LOOKS) == "p: 1 of 1 rounds count, too few: the budget was spent"
+    assert one.problem() == "p: 1 of 1 rounds count, too few: the budget was spent"
 
 
 def test_rounds_that_do_not_count_are_given_up() -> None:
@@ -75,7 +75,7 @@ def test_rounds_that_do_not_count_are_given_up() -> None:
     [point] = one.measurement().points
 
     assert [check.outcome for check in checks] == [Outcome.INCONCLUSIVE]
-    assert one.problem(LOOKS) == "p: 0 of 4 rounds count, too few: the machine was busy"
+    assert one.problem() == "p: 0 of 4 rounds count, too few: the machine was busy"
     assert (point.valid, point.why_invalid, point.client) == (False, ("the machine was busy",), {})
 
 
@@ -216,6 +216,15 @@ def test_relations_that_no_round_can_decide_cost_none() -> None:
 
     assert checks[-1].outcome is Outcome.INCONCLUSIVE
     assert asked == [("p", 3)]
+
+
+def test_relation_without_another_cell_is_never_passed_over() -> None:
+    """Where nothing knows other cells, none was measured."""
+    fast = replace(scene(lambda number: 200.0 + number), limits={RATE: TWICE})
+    checks = campaign().measure([fast], LOOKS, 60.0)
+
+    assert [check.outcome for check in checks] == [Outcome.PASS, Outcome.INCONCLUSIVE]
+    assert "other was not measured" in checks[1].text
 
 
 def test_metrics_that_compare_points_are_related_too() -> None:

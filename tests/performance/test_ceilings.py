@@ -36,6 +36,13 @@ def test_bounds_of_rates_and_latencies() -> None:
     assert found["latency_mean_s"] == pytest.approx(8 * 0.01 + 9 * 0.01)
 
 
+def test_batch_of_one_token_without_a_bound_of_prompts_has_no_least_time() -> None:
+    """A share of a ceiling of 0 could be kept by nothing."""
+    found = Roofline(CEILING).at(batch=8, input_tokens=100, output_tokens=1, is_cached=True)
+
+    assert "latency_mean_s" not in found
+
+
 def test_cached_prompts_are_not_bounded() -> None:
     """What is found in the cache is not computed."""
     found = Roofline(CEILING).at(batch=1, input_tokens=100, output_tokens=2, is_cached=True)

@@ -13,6 +13,7 @@ from hwval.errors import UsageError
 from hwval.performance.measurement import Measurement
 from hwval.performance.measurement import Point
 from hwval.performance.measurement import Round
+from hwval.performance.measurement import differing_workload
 
 NUMBERS = st.dictionaries(
     st.text(min_size=1, max_size=8), st.floats(allow_nan=False, allow_infinity=False), max_size=4
@@ -120,3 +121,16 @@ def _with_lists(one: Any) -> Any:
     """Return the same with lists in place of tuples, as JSON has them."""
     values = {name: getattr(one, name) for name in type(one).__dataclass_fields__}
     return type(one)(**{k: list(v) if isinstance(v, tuple) else v for k, v in values.items()})
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("concurrencies", [1, 2]), ("knee_gain", 0.5), ("tolerance", 0.5)]
+)
+def test_knees_of_other_curves_are_not_compared(key: str, value: object) -> None:
+    """A knee is that of its curve; each point of it is the same without."""
+    before = {"concurrencies": [1, 2, 4], "knee_gain": 0.25, "tolerance": 0.1}
+    now = before | {key: value}
+
+    assert differing_workload(before, now) == []
+    of_curve = differing_workload(before, now, of_all_points=True)
+    assert of_curve == ([] if key == "tolerance" else [key])

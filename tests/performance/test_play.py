@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from hwval.errors import EngineUnreachable
+from hwval.load.failure import Failure
+from hwval.load.failure import FailureKind
 from hwval.load.lengths import Lengths
 from hwval.load.workload import Workload
 from hwval.telemetry import Reading
@@ -130,3 +132,35 @@ def test_engine_that_could_not_be_asked_before_a_load_tells_nothing_of_it() -> N
 
     assert seen.engine == {}
     assert seen.valid
+
+
+@pytest.mark.parametrize("finish_reason", ["abort", None])
+def test_answers_that_were_given_up_are_not_fast(finish_reason: str | None) -> None:
+    """A stream may end well with fewer tokens than were asked for, and say nothing of it."""
+    engine = SimulatedEngine(finish_reason=finish_reason, lost_tokens=6)
+    one = player(engine)
+    found = one.round("p", 1, one.plan(WORKLOAD, concurrency=2))
+
+    assert (found.valid, found.failed) == (False, 0)
+    assert found.why_invalid == (
+        f"4 answers were cut short (finish_reason: {finish_reason or 'none told'})",
+    )
+
+
+@pytest.mark.parametrize(
+    ("failure", "failed"),
+    [
+        (Failure(FailureKind.MEMORY, "answers took 2,147,483,649 bytes"), 0),
+        (Failure(FailureKind.CONNECT, "[Errno 24] Too many open files"), 0),
+        (Failure(FailureKind.CONNECT, "[Errno 99] Cannot assign requested address"), 0),
+        (Failure(FailureKind.CONNECT, "[Errno 111] Connection refused"), 2),
+        (Failure(FailureKind.TIMEOUT, "[Errno 24] is the server's word here"), 2),
+    ],
+)
+def test_limits_of_this_host_are_no_failure_of_the_server(failure: Failure, failed: int) -> None:
+    """Such a round does not count, and is repeated."""
+    one = player(SimulatedEngine(fail_every=2, failure=failure))
+    found = one.round("p", 1, one.plan(WORKLOAD, concurrency=2))
+
+    assert (found.valid, found.failed) == (False, failed)
+    assert failure.detail in found.why_invalid[0]

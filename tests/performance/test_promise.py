@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from hwval.catalogue import Capability
 from hwval.load.lengths import Lengths
 from hwval.performance.promise import ConcurrencySweep
 from hwval.performance.promise import PerformanceSection
@@ -19,6 +20,23 @@ def test_empty_section_asks_nothing() -> None:
 
     assert not section.is_asked
     assert section.partners == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("offered", "is_asked"),
+    [
+        ({Capability.COMPLETIONS, Capability.CHAT}, True),
+        ({Capability.CHAT, Capability.VISION}, True),
+        ({Capability.EMBEDDINGS}, False),
+        (set(), False),
+    ],
+)
+def test_what_writes_no_text_has_no_speed(offered: set[Capability], *, is_asked: bool) -> None:
+    """A matrix promises speed for all its cells, also for those that only embed."""
+    section = PerformanceSection.model_validate({"single_stream": {}})
+
+    assert section.asks("single_stream", frozenset(offered)) is is_asked
+    assert not section.asks("serving", frozenset(offered))
 
 
 def test_workload_and_limits_stand_together() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -14,6 +15,7 @@ from hwval.performance.sameness import Greedy
 from hwval.performance.sameness import greedy_answers
 from hwval.performance.sameness import read_answers
 from hwval.performance.sameness import surely_changed
+from hwval.performance.sameness import why_not_comparable
 from hwval.performance.sameness import write_answers
 
 
@@ -59,10 +61,25 @@ def test_shorter_answer_is_a_change() -> None:
     ]
 
 
-def test_other_prompts_cannot_be_compared() -> None:
-    """Another workload is another question."""
-    with pytest.raises(UsageError, match="different prompts"):
-        surely_changed([answer("ab")], [])
+@pytest.mark.parametrize(
+    ("own", "other", "why"),
+    [
+        ([answer("abc")], [], "different prompts"),
+        ([answer("abc")], [replace(answer("abc"), prompt="p")], "different prompts"),
+        ([answer("abc")], [replace(answer("abc"), alternatives=({"a": -1.0},))], "no log prob"),
+        ([answer("")], [answer("")], "no log prob"),
+        ([answer("ab")], [answer("ab")], "'prompt' has 2 tokens, asked for 3"),
+        ([answer("ab")], [answer("abc")], ""),
+    ],
+)
+def test_what_decides_nothing_is_not_compared(
+    own: list[Greedy], other: list[Greedy], why: str
+) -> None:
+    """Cut answers of both sides are the same, and no sign of anything."""
+    found = why_not_comparable(own, other, tokens=3)
+
+    assert why in found
+    assert bool(why) is bool(found)
 
 
 @given(st.lists(st.text(max_size=5), max_size=4), st.text(max_size=9))

@@ -34,6 +34,9 @@ def promise(**fields: object) -> Limit:
         (DECODE, {"floor": 14}, AROUND_13, Outcome.FAIL),
         (DECODE, {"floor": 13.05}, AROUND_13, Outcome.INCONCLUSIVE),
         (DECODE, {"floor": 12}, [13.0], Outcome.INCONCLUSIVE),
+        (DECODE, {"floor": 12}, [13.0, 13.0], Outcome.INCONCLUSIVE),
+        (DECODE, {"floor": 14}, [13.0, 13.0], Outcome.INCONCLUSIVE),
+        (DECODE, {"floor": 12}, [13.0, 13.0, 13.0], Outcome.PASS),
         (DECODE, {"acceptable": 14, "good": 20}, AROUND_13, Outcome.FAIL),
         (DECODE, {"baseline": BASE}, AROUND_13, Outcome.FAIL),
         (DECODE, {"baseline": BASE}, [one * 1.2 for one in AROUND_13], Outcome.PASS),
@@ -121,6 +124,33 @@ def test_floor_above_physics_is_a_mistake_of_the_matrix() -> None:
 
     assert check.outcome is Outcome.INCONCLUSIVE
     assert "correct the matrix" in check.text
+
+
+@pytest.mark.parametrize(
+    ("metric", "limit", "values"),
+    [
+        ("tpot_mean_s", {"ceiling": 0.1}, [0.0, 0.0, 0.0]),
+        ("tpot_mean_s", {"ceiling": 0.1}, [0.01, 0.0, 0.01]),
+        ("tpot_mean_s", {"relative_to": {"cell": "x", "at_most": 2}}, [0.0, 0.0, 0.0]),
+        ("ttft_p99_s", {"ceiling": 0.1}, [-0.1, -0.1, -0.1]),
+        (DECODE, {"floor": 12}, [-13.0, -13.1, -13.2]),
+    ],
+)
+def test_what_takes_no_time_was_not_measured(
+    metric: str, limit: dict[str, Any], values: list[float]
+) -> None:
+    """As where an answer comes in one piece: it is neither fast nor slow."""
+    (check,) = judge(metric, promise(**limit), values)
+
+    assert (check.outcome, check.is_open) == (Outcome.INCONCLUSIVE, False)
+    assert "so the measurement is wrong" in check.text
+
+
+def test_share_of_nothing_may_be_nothing() -> None:
+    """Of a metric of which more is better, 0 is a value: no draft was accepted."""
+    (check,) = judge("acceptance_rate", promise(floor="30 %"), [0.0, 0.0, 0.0])
+
+    assert check.outcome is Outcome.FAIL
 
 
 def test_every_promise_is_a_check_of_its_own() -> None:

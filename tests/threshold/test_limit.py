@@ -90,6 +90,10 @@ def test_everything_that_may_be_promised(tmp_path: Path) -> None:
         ("acceptance_rate: {floor: 60}", "at most 1"),
         ("decode_tokens_per_s: {good: 20}", "nothing is promised"),
         ("decode_tokens_per_s: {}", "nothing is promised"),
+        (
+            "request_per_s: {baseline: {value: 1, tolerance: 100 %, source: x, date: 2026-05-01}}",
+            "less 100 % promises nothing",
+        ),
         ("decode_tokens_per_s: {flor: 12}", "did you mean 'floor'"),
         ("decode_tokens_per_s: {relative_to: {cell: off}}", "unquoted off"),
         ("decode_tokens_per_s: {relative_to: {cell: plain}}", "either at_least or at_most"),

@@ -62,6 +62,8 @@ _SERVER_FLAGS: Final = frozenset(
 )
 # Prompts that are decoded and encoded again come out a few tokens longer or shorter.
 _LENGTH_TOLERANCE: Final = 0.05
+# Tokenizers put one before a prompt, and some another behind it.
+_SPECIAL_TOKENS: Final = 2
 _PERCENTILES: Final = ("50", "90", "95", "99")
 _KINDS: Final = ("ttft", "tpot", "itl", "e2el")
 
@@ -177,10 +179,10 @@ def read_latency(text: str, section: BenchLatency) -> BenchResult:
     Raises:
         NotMeasured: It is none, or its numbers cannot be.
     """
-    data = _object(text, "latency")
-    latencies = _numbers_in(data, "latencies") or _numbers_in(data, "avg_latency")
+    told = _Told.read(text, "latency")
+    latencies = told.numbers("latencies") or told.numbers("avg_latency")
     if not latencies or min(latencies) <= 0:
-        raise NotMeasured(f"vllm bench latency: latencies {latencies}, expected seconds above 0")
+        raise told.wrong(f"latencies {latencies}, expected seconds above 0")
     tokens = section.batch * section.output_tokens
     return BenchResult(
         tuple({"latency_mean_s": one, "output_tokens_per_s": tokens / one} for one in latencies),
@@ -198,87 +200,135 @@ def read_throughput(text: str, section: BenchThroughput) -> BenchResult:
     Raises:
         NotMeasured: It is none, its numbers cannot be, or it ran another workload.
     """
-    data = _object(text, "throughput")
-    elapsed_s, requests = _number(data, "elapsed_time"), _number(data, "num_requests")
-    total = _number(data, "total_num_tokens")
-    if not elapsed_s or elapsed_s <= 0 or not requests:
-        raise NotMeasured(f"vllm bench throughput: {requests} requests in {elapsed_s} s")
-    found = {
-        "request_per_s": requests / elapsed_s,
-        "output_tokens_per_s": requests * section.output_tokens / elapsed_s,
-    }
+    told = _Told.read(text, "throughput")
+    elapsed_s, requests = told.number("elapsed_time"), told.number("num_requests")
+    total = told.number("total_num_tokens")
+    if not elapsed_s or not requests:
+        raise told.wrong(f"{requests} requests in {elapsed_s} s")
+    if requests != section.requests:  # those that it made; one that fails ends the command
+        raise told.wrong(f"{requests:g} requests, asked for {section.requests}: another workload")
+    answers_per_s = requests * section.output_tokens / elapsed_s
+    found = {"request_per_s": requests / elapsed_s, "output_tokens_per_s": answers_per_s}
     if total:
-        asked = requests * (section.input_tokens + section.output_tokens)
-        if abs(total - asked) > _LENGTH_TOLERANCE * asked:
-            raise NotMeasured(
-                f"vllm bench throughput: {total:,.0f} tokens, asked for {asked:,.0f}: this version "
-                "reads its flags otherwise, and ran another workload"
-            )
+        each = section.input_tokens + section.output_tokens
+        told.check_tokens("tokens", total, requests, each)
         found["total_tokens_per_s"] = total / elapsed_s
-        found["input_tokens_per_s"] = total / elapsed_s - found["output_tokens_per_s"]
-    missing = max(0, section.requests - round(requests))
-    return BenchResult((found,), section.requests, missing, elapsed_s)
+        found["input_tokens_per_s"] = max(0.0, total / elapsed_s - answers_per_s)
+    return BenchResult((_without_zeros(found),), section.requests, duration_s=elapsed_s)
 
 
 def read_serve(text: str, section: BenchServe) -> BenchResult:
     """Read the JSON of ``vllm bench serve``; milliseconds become seconds.
 
+    It tells 0 of what it did not measure, as of times between tokens where answers have but one.
+
     Raises:
-        NotMeasured: It is none, or its numbers cannot be.
+        NotMeasured: It is none, its numbers cannot be, or it ran another workload.
     """
-    data = _object(text, "serve")
-    duration_s, completed = _number(data, "duration"), _number(data, "completed")
-    if not duration_s or duration_s <= 0 or completed is None:
-        raise NotMeasured(f"vllm bench serve: {completed} requests in {duration_s} s")
+    told = _Told.read(text, "serve")
+    duration_s, completed = told.number("duration"), told.number("completed")
+    if not duration_s or completed is None:
+        raise told.wrong(f"{completed} requests in {duration_s} s")
+    if completed > section.requests:
+        raise told.wrong(f"{completed:g} requests, asked for {section.requests}: another workload")
     # What it says of failures (by 0.11.2) may lack what is missing.
-    failed = max(_number(data, "failed") or 0.0, section.requests - completed)
-    tokens, asked = _number(data, "total_output_tokens"), completed * section.output_tokens
+    failed = max(told.number("failed") or 0.0, section.requests - completed)
+    tokens, asked = told.number("total_output_tokens"), completed * section.output_tokens
     problem = None
     if tokens is not None and abs(tokens - asked) > _LENGTH_TOLERANCE * asked:
         problem = f"the answers have {tokens:,.0f} tokens, asked for {asked:,.0f}"
     names = {
         "request_per_s": "request_throughput",
-        "goodput_request_per_s": "request_goodput",
         "output_tokens_per_s": "output_throughput",
         "total_tokens_per_s": "total_token_throughput",
-        "acceptance_rate": "spec_decode_acceptance_rate",
         "accepted_length_tokens": "spec_decode_acceptance_length",
     }
-    found = {ours: _number(data, theirs) for ours, theirs in names.items()}
-    rate = found["acceptance_rate"]
-    # It is told in percent.
-    found["acceptance_rate"] = None if rate is None else rate / 100
-    if (prompts := _number(data, "total_input_tokens")) is not None:
+    found = {ours: told.number(theirs) for ours, theirs in names.items()}
+    if (prompts := told.number("total_input_tokens")) is not None:
+        told.check_tokens("tokens of prompts", prompts, completed, section.input_tokens)
         found["input_tokens_per_s"] = prompts / duration_s
     for kind in _KINDS:
         spreads = {"mean": f"mean_{kind}_ms", "p50": f"median_{kind}_ms"}
         spreads |= {f"p{share}": f"p{share}_{kind}_ms" for share in _PERCENTILES[1:]}
         for name, theirs in spreads.items():
-            if (value_ms := _number(data, theirs)) is not None:
+            if (value_ms := told.number(theirs)) is not None:
                 found[f"{kind}_{name}_s"] = value_ms / 1e3
-    metrics = {name: value for name, value in found.items() if value is not None}
+    metrics = _without_zeros(found)
+    if (rate := told.number("spec_decode_acceptance_rate")) is not None:
+        metrics["acceptance_rate"] = told.share(rate)
     return BenchResult((metrics,), section.requests, round(failed), duration_s, problem)
 
 
-def _object(text: str, which: str) -> dict[str, Any]:
-    try:
-        # A serve result may hold NaN and Infinity, which Python reads and others refuse.
-        data = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise NotMeasured(f"vllm bench {which}: no JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise NotMeasured(f"vllm bench {which}: {text[:80]!r}, expected an object")
-    return data
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """The JSON of a command; whose numbers cannot be, measured nothing."""
+
+    which: str
+    data: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, text: str, which: str) -> _Told:
+        """Read it.
+
+        Raises:
+            NotMeasured: It is no JSON object.
+        """
+        try:
+            # A serve result may hold NaN and Infinity, which Python reads and others refuse.
+            data = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise NotMeasured(f"vllm bench {which}: no JSON: {error}") from error
+        if not isinstance(data, dict):
+            raise NotMeasured(f"vllm bench {which}: {text[:80]!r}, expected an object")
+        return cls(which, data)
+
+    def wrong(self, why: str) -> NotMeasured:
+        """Return the error that says so."""
+        return NotMeasured(f"vllm bench {self.which}: {why}")
+
+    def number(self, name: str) -> float | None:
+        """Return a number, None where it tells none.
+
+        Raises:
+            NotMeasured: It is below 0; nothing that is told counts downwards.
+        """
+        found = _finite(self.data.get(name))
+        if found is not None and found < 0:
+            raise self.wrong(f"{name} is {found:g}, expected 0 or more")
+        return found
+
+    def numbers(self, name: str) -> list[float]:
+        """Return numbers, of one alone too; none where any of them is not one."""
+        values = self.data.get(name)
+        found = [_finite(one) for one in (values if isinstance(values, list) else [values])]
+        known = [one for one in found if one is not None]
+        return known if len(known) == len(found) else []
+
+    def share(self, percent: float) -> float:
+        """Return a share that is told in percent."""
+        if percent > 100:
+            raise self.wrong(f"a share of {percent:g} %, expected at most 100 %")
+        return percent / 100
+
+    def check_tokens(self, what: str, found: float, requests: float, each: int) -> None:
+        """Refuse a total that is not what so many requests of so many tokens have."""
+        asked = requests * each
+        if abs(found - asked) > max(_LENGTH_TOLERANCE * asked, _SPECIAL_TOKENS * requests):
+            raise self.wrong(
+                f"{found:,.0f} {what}, asked for {asked:,.0f}: this version reads its flags "
+                "otherwise, and ran another workload"
+            )
 
 
-def _number(data: Mapping[str, Any], name: str) -> float | None:
-    value = data.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+def _without_zeros(found: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in found.items() if value}
+
+
+def _finite(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    return float(value)
-
-
-def _numbers_in(data: Mapping[str, Any], name: str) -> list[float]:
-    values = data.get(name)
-    values = values if isinstance(values, list) else [values]
-    return [float(one) for one in values if isinstance(one, int | float) and math.isfinite(one)]
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number may have any number of digits
+        return None
+    return number if math.isfinite(number) else None

@@ -91,7 +91,7 @@ def _check(done: Completed, what: str, *, has_engine: bool) -> None:
     """Raise what a failed command means."""
     if not done.exit_code:
         return
-    if why := _why_not_here(done):
+    if why := _why_not_here(done, what):
         raise NoSuchBench(why)
     seen = f"{what}: exit status {done.exit_code}: {_last_line(done)}"
     if has_engine:
@@ -116,11 +116,11 @@ def _check_engine(done: Completed, seen: str) -> None:
         raise EngineError(seen)
 
 
-def _why_not_here(done: Completed) -> str:
+def _why_not_here(done: Completed, what: str) -> str:
     """Return why the command does not apply to this cell, empty if it does."""
     if done.exit_code == 127 or "invalid choice: 'bench'" in done.output:
         return "this image has no `vllm bench`"
-    if "is out of vocabulary" in done.output:
+    if what.endswith("latency") and "is out of vocabulary" in done.output:
         # vllm/benchmarks/latency.py draws token ids up to 10,000, whatever the model.
         return "`vllm bench latency` draws token ids that the model's vocabulary does not have"
     return ""

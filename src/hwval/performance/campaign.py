@@ -20,12 +20,15 @@ from hwval.performance.measurement import Measurement
 from hwval.performance.measurement import Point
 from hwval.performance.measurement import Round
 from hwval.performance.measurement import values_of
+from hwval.stats import LEAST_ROUNDS
 from hwval.stats import Looks
 from hwval.threshold import Check
 from hwval.threshold import Limit
+from hwval.threshold import Partner
 from hwval.threshold import invalid
 from hwval.threshold import judge
 from hwval.threshold import needs_more_rounds
+from hwval.threshold import relate
 from hwval.units import format_duration_s
 
 __all__ = ["Campaign", "Relate", "RequestsFailed", "Scene", "at_point"]
@@ -65,6 +68,15 @@ class Scene:
 
 # Holds a metric's rounds so far, at a point or of the whole measurement, against another cell.
 Relate = Callable[[str, Limit, Sequence[float], str | None, Looks], Check]
+
+
+def _unrelated(
+    metric: str, limit: Limit, own: Sequence[float], _point: str | None, looks: Looks
+) -> Check:
+    assert limit.relative_to is not None  # noqa: S101 - for the type checker
+    return relate(metric, limit, own, Partner(name=limit.relative_to.cell), looks=looks)
+
+
 # Checks that compare points with each other, from what was measured so far.
 Compare = Callable[["Campaign", Looks], Iterable[Check]]
 
@@ -77,7 +89,7 @@ class Campaign:
         question: ``performance/serving``.
         cell: Id of the cell.
         workload: What was asked for.
-        relate: Holds this cell against others, at every look; without it, relations are not judged.
+        relate: Holds this cell against others, at every look; without it, none was measured.
         ahead: How many rounds there are and how long they may take, for the line that moves.
         scenes: Points so far.
         rounds: Rounds so far.
@@ -91,7 +103,7 @@ class Campaign:
     question: str
     cell: str
     workload: Mapping[str, Any]
-    relate: Relate | None = None
+    relate: Relate = _unrelated
     ahead: str = ""
     scenes: list[Scene] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
@@ -175,11 +187,11 @@ class Campaign:
             if is_spent or number - done > max(_MOST_INVALID, done):
                 return self._judge(scenes, looks, compare)
 
-    def problem(self, looks: Looks) -> str | None:
+    def problem(self) -> str | None:
         """Return why too few rounds count to say anything, None if they suffice."""
         for scene in self.scenes:
             done = len(self.valid(scene.name))
-            if done < min(3, looks.first):
+            if done < LEAST_ROUNDS:
                 tried = sum(one.point == scene.name for one in self.rounds)
                 reasons = [*_reasons(self.rounds, scene.name), "the budget was spent"]
                 return f"{scene.name}: {done} of {tried} rounds count, too few: {reasons[0]}"
@@ -227,7 +239,7 @@ class Campaign:
             why = f"{where or 'it'} was not measured in any round that counts"
             return (at_point(where, invalid(metric, limit, why)),)
         checks = judge(metric, limit, values, ceiling=ceiling, looks=looks)
-        if limit.relative_to is not None and self.relate is not None:
+        if limit.relative_to is not None:
             checks = (*checks, self.relate(metric, limit, values, point, looks))
         return tuple(at_point(where, check) for check in checks)
 

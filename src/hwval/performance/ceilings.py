@@ -85,7 +85,8 @@ class Roofline:
         found |= {"decode_tokens_per_s": 1 / alone_s, "output_tokens_per_s": rate}
         found["request_per_s"] = rate / output_tokens
         # A batch of requests of one length that are answered together.
-        found["latency_mean_s"] = batch * ttft_s + (output_tokens - 1) * together_s
+        if latency_s := batch * ttft_s + (output_tokens - 1) * together_s:
+            found["latency_mean_s"] = latency_s
         if output_tokens > 1:
             found |= {f"tpot_{name}_s": alone_s for name in _STATISTICS}
             least_s = ttft_s + (output_tokens - 1) * alone_s

@@ -6,6 +6,7 @@ where the generator itself was the limit or another program was asked too.
 
 from __future__ import annotations
 
+import re
 import statistics
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -13,17 +14,30 @@ from collections.abc import Sequence
 from math import ceil
 from math import floor
 
+from hwval.load import LoadPlan
 from hwval.load import LoadRun
 from hwval.load import Summary
+from hwval.load.failure import Failure
+from hwval.load.failure import FailureKind
 from hwval.load.sample import Sample
 
-__all__ = ["client_bound", "client_numbers", "disagreements", "fault_of", "why_invalid"]
+__all__ = [
+    "client_bound",
+    "client_numbers",
+    "cut_short",
+    "disagreements",
+    "fault_of",
+    "own_failures",
+    "why_invalid",
+]
 
 # Counters are read a moment before and after; aborts and warm-ups of others are more.
 _COUNT_TOLERANCE = 0.01
 _TTFT_TOLERANCE = 0.2
 _TTFT_SLACK_S = 0.02
 _KINDS = ("ttft", "itl", "tpot", "e2el")
+# How the kernel says that this host has no more files or ports: EMFILE, ENFILE, EADDRNOTAVAIL.
+_NO_ROOM = re.compile(r"\[Errno (24|23|99)\]")
 
 
 def client_numbers(run: LoadRun, summary: Summary) -> dict[str, float]:
@@ -60,9 +74,20 @@ def client_numbers(run: LoadRun, summary: Summary) -> dict[str, float]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def fault_of(summary: Summary) -> str | None:
-    """Return what the server did wrong, in words with counts; None if nothing."""
-    if not summary.failed:
+def own_failures(run: LoadRun) -> list[Failure]:
+    """Return the failures that are the generator's own limits, of which no server knows."""
+    failures = (one.failure for one in run.samples if one.failure is not None)
+    return [one for one in failures if _is_own(one)]
+
+
+def fault_of(summary: Summary, own: Sequence[Failure] = ()) -> str | None:
+    """Return what the server did wrong, in words with counts; None if nothing.
+
+    Args:
+        summary: What the client saw.
+        own: Failures among it that are the generator's.
+    """
+    if summary.failed <= len(own):
         return None
     kinds = ", ".join(
         f"{count} times {kind} ({summary.failure_examples.get(kind, 'no detail')})"
@@ -72,7 +97,10 @@ def fault_of(summary: Summary) -> str | None:
 
 
 def why_invalid(
-    summary: Summary, engine: Mapping[str, float], throttled: Sequence[str]
+    summary: Summary,
+    engine: Mapping[str, float],
+    throttled: Sequence[str],
+    own: Sequence[Failure] = (),
 ) -> Iterator[str]:
     """Yield why a load does not count, each reason in words.
 
@@ -80,9 +108,13 @@ def why_invalid(
         summary: What the client saw.
         engine: What the engine said of the same time; see ``engine_numbers``.
         throttled: Devices that ran slower against their will.
+        own: Failures that are the generator's.
     """
-    if fault := fault_of(summary):
+    if fault := fault_of(summary, own):
         yield fault
+    if own:
+        first = f"{own[0].name} ({own[0].detail})"
+        yield f"{len(own)} requests met a limit of the generator or of this host: {first}"
     if summary.ended_by:
         open_ones = summary.unfinished + summary.unsent
         yield f"{open_ones} of {summary.requests} requests were cut off: {summary.ended_by}"
@@ -95,6 +127,28 @@ def why_invalid(
     for device in throttled:
         yield f"throttled: {device}"
     yield from _foreign_tokens(summary, engine)
+
+
+def cut_short(run: LoadRun, plan: LoadPlan) -> Iterator[str]:
+    """Yield that answers are shorter than asked for, by no end that the model made.
+
+    An engine that gives a request up may end its stream as if nothing were, with a reason of its
+    own (``abort``).
+
+    Args:
+        run: What was measured.
+        plan: What was asked for.
+    """
+    short = [
+        one.finish_reason or "none told"
+        for one in run.samples
+        if one.failure is None
+        and one.finish_reason != "stop"
+        and one.output_tokens < plan.asks[one.index].output_tokens
+    ]
+    if short:
+        reasons = ", ".join(sorted(set(short)))
+        yield f"{len(short)} answers were cut short (finish_reason: {reasons})"
 
 
 def client_bound(summary: Summary) -> str | None:
@@ -114,6 +168,12 @@ def disagreements(summary: Summary, engine: Mapping[str, float]) -> Iterator[str
             f"mean TTFT is {ours.mean * 1e3:.1f} ms for the client and {theirs * 1e3:.1f} ms for "
             "the engine: the difference passes before the engine sees a request, or behind it"
         )
+
+
+def _is_own(failure: Failure) -> bool:
+    if failure.kind is FailureKind.CONNECT:
+        return _NO_ROOM.search(failure.detail) is not None
+    return failure.kind is FailureKind.MEMORY
 
 
 def _foreign_tokens(summary: Summary, engine: Mapping[str, float]) -> Iterator[str]:

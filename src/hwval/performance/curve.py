@@ -71,8 +71,7 @@ def worst_drop(
     each = 1 - (1 - confidence) / max(1, len(curves) - 1)
     for place in range(1, len(curves)):
         best = max(range(place), key=lambda one: sum(curves[one]) / len(curves[one]))
-        is_paired = len(curves[place]) == len(curves[best])
-        ratio = ratio_interval(curves[place], curves[best], each, paired=is_paired)
+        ratio = ratio_interval(curves[place], curves[best], each, paired=True)
         decision = decide(ratio, 1 - tolerance, higher_is_better=True)
         drops.append(Drop(place, best, ratio, decision))
     order = (Decision.BREAKS, Decision.OPEN, Decision.HOLDS)

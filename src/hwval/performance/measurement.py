@@ -32,12 +32,12 @@ __all__ = [
 FORMAT: Final = 1
 SIDES: Final = ("client", "engine", "device")
 """Who tells numbers; the first that tells one has the word."""
-# Which points are measured, for how long, and how they are judged: a point is the same without.
+# Which points are measured, and what is made of them together: each of them is the same without.
+_OF_ALL_POINTS: Final = frozenset({"concurrencies", "knee_gain"})
+# For how long they are measured, and how they are judged.
 _WITHOUT_EFFECT: Final = frozenset(
     {
-        "concurrencies",
         "iterations",
-        "knee_gain",
         "max_changed",
         "max_duration",
         "max_rounds",
@@ -221,9 +221,18 @@ class Measurement:
             raise UsageError(f"performance.json: {error!r}, expected a measurement") from error
 
 
-def differing_workload(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return what differs of two workloads and bears on what is measured at a point."""
-    names = (before.keys() | now.keys()) - _WITHOUT_EFFECT
+def differing_workload(
+    before: Mapping[str, Any], now: Mapping[str, Any], *, of_all_points: bool = False
+) -> list[str]:
+    """Return what differs of two workloads and bears on what is measured.
+
+    Args:
+        before: One of them, as the matrix writes it.
+        now: The other.
+        of_all_points: Whether a metric that compares points is meant, and not one at a point.
+    """
+    without = _WITHOUT_EFFECT if of_all_points else _WITHOUT_EFFECT | _OF_ALL_POINTS
+    names = (before.keys() | now.keys()) - without
     return sorted(name for name in names if before.get(name) != now.get(name))
 
 

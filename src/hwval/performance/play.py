@@ -34,7 +34,9 @@ from hwval.load.workload import Workload
 from hwval.performance.ceilings import Roofline
 from hwval.performance.client_side import client_bound
 from hwval.performance.client_side import client_numbers
+from hwval.performance.client_side import cut_short
 from hwval.performance.client_side import disagreements
+from hwval.performance.client_side import own_failures
 from hwval.performance.client_side import why_invalid
 from hwval.performance.engine_side import engine_numbers
 from hwval.performance.engine_side import peak_numbers
@@ -193,7 +195,9 @@ class Player:
         seen = _seen_of(watch, run)
         bound = [why] if (why := client_bound(summary)) else []
         refused, marked = ([], bound) if self.marks_client_bound else (bound, [])
-        reasons = (*why_invalid(summary, engine, seen.throttled), *refused)
+        cut = [why for one, asked in zip(runs, plans, strict=True) for why in cut_short(one, asked)]
+        own = own_failures(run)
+        reasons = (*why_invalid(summary, engine, seen.throttled, own), *cut, *refused)
         if not reasons:
             self._keep_ttft(point, about)
         return Round(
@@ -201,7 +205,7 @@ class Player:
             number=number,
             duration_s=summary.duration_s,
             requests=summary.requests,
-            failed=summary.failed,
+            failed=summary.failed - len(own),
             failures={
                 **summary.failures,
                 **({"cut off": summary.unfinished} if summary.unfinished else {}),

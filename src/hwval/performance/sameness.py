@@ -20,7 +20,14 @@ from typing import Final
 from hwval.errors import UsageError
 from hwval.generate import Generation
 
-__all__ = ["Greedy", "greedy_answers", "read_answers", "surely_changed", "write_answers"]
+__all__ = [
+    "Greedy",
+    "greedy_answers",
+    "read_answers",
+    "surely_changed",
+    "why_not_comparable",
+    "write_answers",
+]
 
 # bfloat16 has 8 bits of significand: logits of 16 to 32 are 1/8 apart, and two of them may each be
 # rounded the other way.
@@ -58,18 +65,31 @@ def greedy_answers(generation: Generation, count: int, tokens: int) -> list[Gree
     ]
 
 
+def why_not_comparable(own: Sequence[Greedy], other: Sequence[Greedy], tokens: int) -> str:
+    """Return why answers decide nothing, empty if they can be compared.
+
+    Args:
+        own: Answers with speculation.
+        other: Answers without.
+        tokens: Length that was asked for.
+    """
+    if [one.prompt for one in own] != [one.prompt for one in other]:
+        return "answers with and without speculation are to different prompts"
+    if not all(one.tokens and len(one.alternatives) == len(one.tokens) for one in (*own, *other)):
+        return "a server tells no log probabilities of some tokens: answers cannot be compared"
+    if short := next((one for one in other if len(one.tokens) != tokens), None):
+        found = len(short.tokens)
+        return f"without speculation, {short.prompt!r} has {found} tokens, asked for {tokens}"
+    return ""
+
+
 def surely_changed(own: Sequence[Greedy], other: Sequence[Greedy]) -> list[str]:
     """Return how answers differ where the model surely preferred another token, in words.
 
     Args:
         own: Answers with speculation.
         other: Answers to the same prompts without; their log probabilities are the model's word.
-
-    Raises:
-        UsageError: The prompts are not the same.
     """
-    if [one.prompt for one in own] != [one.prompt for one in other]:
-        raise UsageError("answers with and without speculation are to different prompts")
     pairs = zip(own, other, strict=True)
     return [text for one, two in pairs if (text := _change(one, two)) is not None]
 

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import Final
 
+from hwval.stats import LEAST_ROUNDS
 from hwval.threshold import Check
 from hwval.verdict import Outcome
 
 __all__ = ["undecided"]
-
-# Fewer rounds break no promise.
-_LEAST: Final = 3
 
 
 def undecided(checks: Iterable[Check], why: str) -> list[Check]:
@@ -24,7 +21,7 @@ def undecided(checks: Iterable[Check], why: str) -> list[Check]:
     """
     return [
         one
-        if one.outcome is Outcome.FAIL and one.n >= _LEAST
+        if one.outcome is Outcome.FAIL and one.n >= LEAST_ROUNDS
         else replace(one, outcome=Outcome.INCONCLUSIVE, text=f"{one.text}; undecided: {why}")
         for one in checks
     ]

@@ -25,6 +25,7 @@ from hwval.stats.ratio import ratio_interval
 from hwval.stats.ratio import ratio_p_value
 from hwval.stats.ratio import smallest_detectable_ratio
 from hwval.stats.sequential import DEFAULT_LOOKS
+from hwval.stats.sequential import LEAST_ROUNDS
 from hwval.stats.sequential import Decision
 from hwval.stats.sequential import Looks
 from hwval.stats.sequential import decide
@@ -33,6 +34,7 @@ from hwval.stats.sequential import smallest_detectable_effect
 
 __all__ = [
     "DEFAULT_LOOKS",
+    "LEAST_ROUNDS",
     "Decision",
     "Interval",
     "Looks",

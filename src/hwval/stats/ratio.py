@@ -51,7 +51,7 @@ def ratio_interval(
     difference = _difference(above, below, confidence, paired=paired)
     mean, half = difference.mean, difference.half(confidence)
     n = min(len(above), len(below))
-    return Interval(math.exp(mean), _exp(mean - half), _exp(mean + half), confidence, n)
+    return Interval(_exp(mean), _exp(mean - half), _exp(mean + half), confidence, n)
 
 
 def ratio_p_value(above: Sequence[float], below: Sequence[float], *, paired: bool = False) -> float:

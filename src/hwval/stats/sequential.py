@@ -28,6 +28,7 @@ from hwval.stats.noise import noise_of
 
 __all__ = [
     "DEFAULT_LOOKS",
+    "LEAST_ROUNDS",
     "Decision",
     "Looks",
     "decide",
@@ -35,6 +36,8 @@ __all__ = [
     "smallest_detectable_effect",
 ]
 
+LEAST_ROUNDS: Final = 3
+"""Rounds that decide anything: two that are alike by chance would seem to have no noise."""
 _GROWTH: Final = 1.6
 
 
@@ -64,8 +67,10 @@ class Looks:
     alpha: float = 0.01
 
     def __post_init__(self) -> None:
-        if not 3 <= self.first <= self.most:
-            raise ValueError(f"looks from {self.first} to {self.most} rounds, expected 3 or more")
+        if not LEAST_ROUNDS <= self.first <= self.most:
+            raise ValueError(
+                f"looks from {self.first} to {self.most} rounds, expected {LEAST_ROUNDS} or more"
+            )
         if not 0 < self.alpha < 0.5:
             raise ValueError(f"alpha is {self.alpha}, expected one between 0 and 0.5")
 

@@ -20,6 +20,7 @@ from typing import Final
 from typing import Literal
 
 from hwval.stats import DEFAULT_LOOKS
+from hwval.stats import LEAST_ROUNDS
 from hwval.stats import Decision
 from hwval.stats import Interval
 from hwval.stats import Looks
@@ -234,11 +235,10 @@ class _Measured:
 
     def implausible(self) -> Check | None:
         """Return that it cannot be right, None if it can."""
-        if self.ceiling is None or not self._is_beyond(self.interval.mean):
+        if (wrong := self._wrong()) is None:
             return None
         promise = _Promise("plausible", self.ceiling, self._ceiling_words(), None)
-        text = f"{self._words()}: {self._too_fast()}"
-        return self.result(promise, Outcome.INCONCLUSIVE, text)
+        return self.result(promise, Outcome.INCONCLUSIVE, f"{self._words()}: {wrong}")
 
     def result(
         self, promise: _Promise, outcome: Outcome, text: str, *, is_open: bool = False
@@ -266,22 +266,27 @@ class _Measured:
     def _decide(self, promise: _Promise) -> tuple[Outcome, str, bool]:
         if promise.value is None:
             return Outcome.INCONCLUSIVE, f"{promise.words} cannot be told: no ceiling known", False
-        if self._is_beyond(self.interval.mean):
-            return Outcome.INCONCLUSIVE, self._too_fast(), False
+        if (wrong := self._wrong()) is not None:
+            return Outcome.INCONCLUSIVE, wrong, False
         if self._is_beyond(promise.value):
             why = f"{promise.words} is beyond {self._ceiling_words()}, correct the matrix"
             return Outcome.INCONCLUSIVE, why, False
         more = self.metric.higher_is_better
         decision = decide(self.interval, promise.value, higher_is_better=more)
+        if 0 < len(self.values) < LEAST_ROUNDS:
+            decision = Decision.OPEN
         why = VERBS[decision].format(promise.words)
         if decision is Decision.OPEN:
             why += self._undecided()
         return OUTCOMES[decision], why, decision is Decision.OPEN
 
     def _undecided(self) -> str:
+        n = len(self.values)
+        if 0 < n < LEAST_ROUNDS:
+            return f" by {n} round{'s' * (n > 1)}, {LEAST_ROUNDS} are needed"
         smallest = smallest_detectable_effect(self.values, self.interval.confidence)
         if smallest is None:
-            return " by a single round"
+            return ""
         drift = ", rounds follow one another" if noise_of(self.values).is_dependent else ""
         return f"{drift}; a difference of {self.metric.format(smallest)} would be"
 
@@ -293,11 +298,17 @@ class _Measured:
     def _ceiling_words(self) -> str:
         return "" if self.ceiling is None else f"the roofline's {self.metric.format(self.ceiling)}"
 
-    def _too_fast(self) -> str:
-        return (
-            f"faster than {self._ceiling_words()}, which physics forbids; "
-            "the measurement or the catalogue is wrong"
-        )
+    def _wrong(self) -> str | None:
+        """Return why the measurement cannot be right, None if it can."""
+        least = min(self.values, default=self.interval.mean)
+        if least < 0 or (least == 0 and not self.metric.higher_is_better):
+            return f"a round had {self.metric.format(least)}, so the measurement is wrong"
+        if self._is_beyond(self.interval.mean):
+            return (
+                f"faster than {self._ceiling_words()}, which physics forbids; "
+                "the measurement or the catalogue is wrong"
+            )
+        return None
 
     def _share_of_ceiling(self) -> float | None:
         if not self.ceiling or self.interval.mean <= 0:

@@ -190,6 +190,8 @@ class Limit(YamlModel):
             wrong, right = ("at_most", "at_least") if more else ("at_least", "at_most")
             if getattr(self.relative_to, wrong) is not None:
                 yield f"more is {'better' if more else 'worse'}: write {right}, not {wrong}"
+        if more and self.baseline is not None and self.baseline.tolerance == 1:
+            yield "a baseline less 100 % promises nothing, expected a smaller tolerance"
         yield from self._wrong_units(metric)
         yield from self._wrong_order(metric)
         promised = (self.bound, self.of_ceiling, self.relative_to, self.baseline)

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
-from typing import Final
 
 from hwval.stats import DEFAULT_LOOKS
+from hwval.stats import LEAST_ROUNDS
 from hwval.stats import Decision
 from hwval.stats import Looks
 from hwval.stats import decide
@@ -30,9 +30,6 @@ from hwval.threshold.metric import metric_of
 from hwval.verdict import Outcome
 
 __all__ = ["Partner", "judge_ratio", "relate"]
-
-# Two rounds that are alike by chance would seem to have no noise.
-_LEAST: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,11 +115,11 @@ def judge_ratio(
         ValueError: A value is not finite, or pairs are of unequal number.
     """
     few = min(len(own), len(other))
-    if few < _LEAST:
+    if few < LEAST_ROUNDS:
         whose = "both" if paired else than if len(other) == few else "this cell"
-        why = f"{few} rounds of {whose} count, {_LEAST} are needed"
+        why = f"{few} rounds of {whose} count, {LEAST_ROUNDS} are needed"
         check = _untold(metric, factor, than, why)
-        return replace(check, is_open=paired or len(other) >= _LEAST, n=few)
+        return replace(check, is_open=paired or len(other) >= LEAST_ROUNDS, n=few)
     if (least := min(*own, *other)) <= 0:
         return _untold(metric, factor, than, f"a round had {least:g}")
     ratio = replace(ratio_interval(own, other, confidence, paired=paired), n=len(own))

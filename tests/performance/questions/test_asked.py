@@ -60,7 +60,7 @@ def test_what_does_not_count_is_inconclusive(trouble: dict[str, Any], why: str) 
         LENGTHS | {"limits": {"decode_tokens_per_s": {"floor": 1}}}
     )
     campaign, checks = ask(section, questions.single_stream, SimulatedEngine(**trouble))
-    problem = campaign.problem(section.looks)
+    problem = campaign.problem()
 
     assert outcomes(checks) == {Outcome.INCONCLUSIVE}
     assert problem is not None
@@ -75,7 +75,7 @@ def test_client_bound_rounds_may_be_marked_instead() -> None:
         section, questions.single_stream, SimulatedEngine(busy=True), marks_client_bound=True
     )
 
-    assert campaign.problem(section.looks) is None
+    assert campaign.problem() is None
     assert all("client-bound" in one.notes[0] for one in campaign.rounds)
 
 
@@ -85,7 +85,7 @@ def test_measurement_without_limits_is_recorded() -> None:
     campaign, checks = ask(section, questions.single_stream, SimulatedEngine())
 
     assert checks == ()
-    assert campaign.problem(section.looks) is None
+    assert campaign.problem() is None
     assert len(campaign.rounds) == 3
 
 

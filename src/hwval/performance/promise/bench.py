@@ -16,6 +16,7 @@ from hwval.performance.promise.question import LATENCIES
 from hwval.performance.promise.question import OF_SPECULATION
 from hwval.performance.promise.question import RATES_OF_ALL
 from hwval.performance.promise.question import Question
+from hwval.stats import Looks
 
 __all__ = ["BenchLatency", "BenchServe", "BenchThroughput"]
 
@@ -37,6 +38,11 @@ class BenchLatency(Question):
     """Measured iterations; they are the rounds."""
     timeout: Seconds = 1800.0
     """Longest time of the whole command, its start included."""
+
+    @property
+    def looks(self) -> Looks:
+        """One, at all iterations: the command is not asked for more."""
+        return Looks(first=self.iterations, most=self.iterations)
 
 
 class BenchThroughput(Question):

@@ -13,6 +13,7 @@ from typing import Self
 from pydantic import Field
 from pydantic import model_validator
 
+from hwval.catalogue import Capability
 from hwval.load.lengths import Lengths
 from hwval.performance.promise.fields import Seconds
 from hwval.performance.promise.fields import Tokens
@@ -87,6 +88,11 @@ class Question(YamlModel):
         return self
 
     @property
+    def capability(self) -> Capability:
+        """What an engine must be able to do for it to be asked."""
+        return Capability.COMPLETIONS
+
+    @property
     def looks(self) -> Looks:
         """The looks at the limits that are planned."""
         return Looks(first=self.first_rounds, most=self.max_rounds)
@@ -147,6 +153,11 @@ class LoadQuestion(Question):
     or they count with a mark, for machines where that cannot be helped and numbers are no aim."""
     round_deadline: Seconds = 300.0
     """Longest time of one round: a stalled one ends with what it has, and does not count."""
+
+    @property
+    def capability(self) -> Capability:
+        """What its endpoint is."""
+        return Capability.CHAT if self.endpoint == "chat" else Capability.COMPLETIONS
 
     @property
     def context_tokens(self) -> int:

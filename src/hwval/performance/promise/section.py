@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hwval.catalogue import Capability
 from hwval.performance.promise.bench import BenchLatency
 from hwval.performance.promise.bench import BenchServe
 from hwval.performance.promise.bench import BenchThroughput
@@ -43,6 +44,14 @@ class PerformanceSection(YamlModel):
     def is_asked(self) -> bool:
         """Whether any question is asked."""
         return any(getattr(self, name) is not None for name in type(self).model_fields)
+
+    def asks(self, question: str, offered: frozenset[Capability]) -> bool:
+        """Return whether a question of this suite is asked, given what image and model offer.
+
+        A matrix promises speed for all cells; one that only embeds writes no tokens.
+        """
+        is_able = bool(offered & {Capability.COMPLETIONS, Capability.CHAT})
+        return is_able and getattr(self, question) is not None
 
     @property
     def partners(self) -> frozenset[str]:

@@ -70,7 +70,12 @@ def _shape(section: ConcurrencySweep, curves: Sequence[Sequence[float]], looks: 
 
 
 def saturation(section: Saturation, asked: Asked) -> Checks:
-    """More requests arrive than can be answered; what the engine does at its best is the scale."""
+    """More requests arrive than can be answered; what the engine does at its best is the scale.
+
+    All requests at once may be one batch, of which the engine is never full. Then arrivals take
+    time that no engine can make up for, and the scale is what its best would make of them.
+    """
+    arrivals_s: dict[int, float] = {}
     best, over = "at its best", f"{section.overload:g} times as many arrivals"
     campaign, player = asked.campaign, asked.player
     calm = asked.closed(
@@ -80,14 +85,17 @@ def saturation(section: Saturation, asked: Asked) -> Checks:
     def play(number: int) -> Round:
         # Of this round or the ones before: the order of the two changes from round to round.
         rates = campaign.values(best, "request_per_s")
-        if not rates:
-            rates = [calm.play(0).client.get("request_per_s") or 1.0]
+        if not rates:  # a guess could be less than it answers, and no overload
+            why = f"no round {best} counts yet: what overloads it is unknown"
+            return _unplayed(over, number, why)
         rate_per_s = section.overload * statistics.fmean(rates)
         workload = replace(
             asked.workload(section, over, number, section.requests),
             rate=Rate(rate_per_s, rate_per_s),
         )
         plan = player.plan(workload, concurrency=None, rate_per_s=rate_per_s)
+        times_s = [one.at_s or 0.0 for one in plan.asks]
+        arrivals_s[number] = max(times_s) - min(times_s)
         return player.round(over, number, plan)
 
     loaded = Scene(
@@ -98,13 +106,40 @@ def saturation(section: Saturation, asked: Asked) -> Checks:
     )
 
     def compare(campaign: Campaign, looks: Looks) -> Iterator[Check]:
-        rows = campaign.paired(_RATE, over, best)
+        calm_rounds = {one.number: one for one in campaign.valid(best)}
+        ttft_s = min(player.ttft_values_s.get(best, ()), default=0.0)
+        rows = [
+            (one.client[_RATE], _best_of(calm_rounds[one.number], ttft_s, arrivals_s[one.number]))
+            for one in campaign.valid(over)
+            if one.number in calm_rounds
+        ]
         found = [above / below for above, below in rows]
         yield from derived_checks(campaign, section, _SPEEDUP, found, looks)
         own, other = _turned(rows, 2)
         yield _held(own, other, section.tolerance, looks.confidence, where=over, than=best)
 
     return campaign.measure([calm, loaded], section.looks, section.max_duration, compare=compare)
+
+
+def _best_of(calm: Round, ttft_s: float, arrival_s: float) -> float:
+    """Return the throughput of an engine at its best, of requests that take time to arrive.
+
+    It cannot end before the last one has come and was answered.
+
+    Args:
+        calm: A round of all requests at once.
+        ttft_s: Time to first token of a request that waits for no other.
+        arrival_s: When the last of them arrives, seconds after the first.
+    """
+    calm_s = calm.duration_s or 0.0
+    answer_s = ttft_s + calm.client["e2el_mean_s"] - calm.client["ttft_mean_s"]
+    return calm.client[_RATE] * calm_s / max(calm_s, arrival_s + answer_s)
+
+
+def _unplayed(point: str, number: int, why: str) -> Round:
+    return Round(
+        point=point, number=number, duration_s=None, requests=0, valid=False, why_invalid=(why,)
+    )
 
 
 def _held(

@@ -34,7 +34,7 @@ def prefix_cache(section: PrefixCache, asked: Asked) -> Checks:
 
     def compare(campaign: Campaign, looks: Looks) -> Iterator[Check]:
         rows = campaign.paired("ttft_mean_s", apart.name, shared.name)
-        found = [without_s / with_s for without_s, with_s in rows]
+        found = [without_s / with_s for without_s, with_s in rows if with_s > 0]
         yield from derived_checks(campaign, section, _SPEEDUP, found, looks)
 
     return asked.campaign.measure(
@@ -107,7 +107,7 @@ def chunked_prefill(section: ChunkedPrefill, asked: Asked) -> Checks:
 
     def compare(campaign: Campaign, looks: Looks) -> Iterator[Check]:
         rows = campaign.paired("itl_p99_s", alone, disturbed)
-        found = [calm_s / held_s for calm_s, held_s in rows if held_s]
+        found = [calm_s / held_s for calm_s, held_s in rows if min(calm_s, held_s) > 0]
         yield from derived_checks(campaign, section, _SPEEDUP, found, looks)
 
     return campaign.measure(scenes, section.looks, section.max_duration, compare=compare)
