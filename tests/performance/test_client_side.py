@@ -12,6 +12,7 @@ from hwval.load import Summary
 from hwval.load import summarise
 from hwval.performance.client_side import client_bound
 from hwval.performance.client_side import client_numbers
+from hwval.performance.client_side import cut_short
 from hwval.performance.client_side import disagreements
 from hwval.performance.client_side import fault_of
 from hwval.performance.client_side import why_invalid
@@ -45,6 +46,24 @@ def test_sound_load_counts() -> None:
     assert list(why_invalid(summary, {"generation_tokens": 44.0}, [])) == []
     assert fault_of(summary) is None
     assert client_bound(summary) is None
+
+
+@pytest.mark.parametrize(
+    ("asked_tokens", "reasons"),
+    [
+        (None, []),
+        (33, []),  # a special token that one side does not count
+        (64, ["2 prompts were not read whole: 32 of 64 tokens counted"]),
+    ],
+)
+def test_prompt_that_was_not_read_whole_is_not_fast(
+    asked_tokens: int | None, reasons: list[str]
+) -> None:
+    """A server that cuts prompts does less work than was asked for."""
+    engine = SimulatedEngine()
+    plan = player(engine).plan_of([Ask("x", 11, None, asked_tokens)] * 2, concurrency=2)
+
+    assert list(cut_short(engine.run(plan), plan)) == reasons
 
 
 def test_failures_are_told_with_counts_and_an_example() -> None:

@@ -25,11 +25,14 @@ class Ask:
         prompt: The prompt, or what the user says in a chat.
         output_tokens: Longest answer, >= 1.
         at_s: When it is sent, seconds after the start; None in a closed loop.
+        input_tokens: Length of the prompt by the model's own tokenizer; None where that is not
+            known. A chat's template adds to it.
     """
 
     prompt: str
     output_tokens: int
     at_s: float | None = None
+    input_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

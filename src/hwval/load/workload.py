@@ -96,8 +96,9 @@ class Workload:
             prefixes=self.prefixes,
         )
         warm, main = maker.make(warm_inputs), maker.make(inputs)
+        lengths = inputs if main.is_exact else [None] * len(inputs)
         return Requests(
-            asks=tuple(map(Ask, main.texts, outputs, times_s)),
+            asks=tuple(map(Ask, main.texts, outputs, times_s, lengths)),
             warmups=tuple(map(Ask, warm.texts, warm_outputs)),
             is_exact=main.is_exact,
         )

@@ -33,6 +33,8 @@ __all__ = [
 
 # Counters are read a moment before and after; aborts and warm-ups of others are more.
 _COUNT_TOLERANCE = 0.01
+# Servers differ in whether they count special tokens.
+_PROMPT_TOLERANCE = 0.05
 _TTFT_TOLERANCE = 0.2
 _TTFT_SLACK_S = 0.02
 _KINDS = ("ttft", "itl", "tpot", "e2el")
@@ -130,10 +132,10 @@ def why_invalid(
 
 
 def cut_short(run: LoadRun, plan: LoadPlan) -> Iterator[str]:
-    """Yield that answers are shorter than asked for, by no end that the model made.
+    """Yield that less work was done than asked for: less read, or less written.
 
-    An engine that gives a request up may end its stream as if nothing were, with a reason of its
-    own (``abort``).
+    A server may read only the end of a prompt. An engine that gives a request up may end its stream
+    as if nothing were, with a reason of its own (``abort``).
 
     Args:
         run: What was measured.
@@ -149,6 +151,17 @@ def cut_short(run: LoadRun, plan: LoadPlan) -> Iterator[str]:
     if short:
         reasons = ", ".join(sorted(set(short)))
         yield f"{len(short)} answers were cut short (finish_reason: {reasons})"
+    unread = [
+        (one.input_tokens, wanted)
+        for one in run.samples
+        if one.failure is None
+        and one.input_tokens is not None
+        and (wanted := plan.asks[one.index].input_tokens) is not None
+        and one.input_tokens < wanted * (1 - _PROMPT_TOLERANCE)
+    ]
+    if unread:
+        read, wanted = unread[0]
+        yield f"{len(unread)} prompts were not read whole: {read:,} of {wanted:,} tokens counted"
 
 
 def client_bound(summary: Summary) -> str | None:
