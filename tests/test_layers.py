@@ -32,7 +32,7 @@ ROWS = (
     ("yamlmodel", "synthetic", "summary", "judgement", "client", "merge"),
     ("catalogue", "engine", "threshold"),
     ("accuracy", "capability", "measured", "performance", "quality"),
-    ("matrix", "pictures", "leftovers", "failure", "forecast"),
+    ("matrix", "pictures", "leftovers", "failure", "forecast", "signoff_words"),
     ("ledger", "live", "compare", "evidence"),
     ("signoff", "allure"),
     ("placement", "table"),
@@ -69,7 +69,6 @@ DOORS = {
     "huggingface_hub": {"hwval.forecast.hub"},
     "numpy": {
         "hwval.load.summary",
-        "hwval.stats.interval",
         "hwval.synthetic",
         "hwval.synthetic.quantization",
         "hwval.synthetic.sight",

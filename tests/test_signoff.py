@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from hwval.errors import UsageError
+from hwval.host import Host
 from hwval.pictures import Gallery
 from hwval.pictures import draw_pictures
 from hwval.result import Journal
@@ -20,6 +21,7 @@ from hwval.signoff import format_start
 from hwval.signoff import render_html
 from hwval.signoff import render_markdown
 from hwval.signoff import write_signoff
+from hwval.summary import NOT_DECIDED
 from hwval.summary import summarise
 from hwval.verdict import Outcome
 from tests.fakes.sample_run import HOSTILE
@@ -28,6 +30,7 @@ from tests.fakes.sample_run import large_run
 from tests.fakes.sample_run import make_cell
 from tests.fakes.sample_run import make_engine
 from tests.fakes.sample_run import make_run
+from tests.fakes.sample_run import make_verdict
 from tests.fakes.sample_run import measured_run
 from tests.fakes.sample_run import passing
 
@@ -225,7 +228,7 @@ def test_write_signoff_needs_a_journal(tmp_path: Path) -> None:
         ("weights_bytes", 2**30, ("weights", "1.00 GiB")),
         ("kv_cache_tokens", 131072.0, ("kv cache", "131,072 tokens")),
         ("decode_tokens_per_s", 41.72, ("decode", "41.72 tokens/s")),
-        ("ttft_p99_s at concurrency 8", 0.0312, ("ttft p99 at concurrency 8", "31.2 ms")),
+        ("ttft_p99_s (concurrency 8)", 0.0312, ("ttft p99 (concurrency 8)", "31.2 ms")),
         ("knee_concurrency", 32.0, ("knee concurrency", "32 streams")),
         ("tokens_per_s", 4, ("tokens", "4 tokens/s")),
         ("requests", 3, ("requests", "3")),
@@ -286,6 +289,80 @@ def test_impossible_cells_are_named_in_the_text_too(tmp_path: Path) -> None:
     [cell] = [cell for cell in summary.cells if cell.outcome is Outcome.IMPOSSIBLE]
 
     assert f"  - {cell.record.cell.replace('_', chr(92) + '_')}" in render_markdown(summary)
+
+
+def test_scores_without_a_promise_have_their_interval(tmp_path: Path) -> None:
+    """On both pages, with a space between numbers and no heading above nothing."""
+    cell = make_cell(questions=("accuracy/answered",))
+    numbers = {
+        "biology_accuracy_ratio": 0.0,
+        "biology_questions": 12.0,
+        "biology_right_questions": 0.0,
+        "biology_asking_s": 0.55,
+    }
+    answer = replace(passing(cell)[0], numbers=numbers)
+    summary = summarise(make_run(tmp_path, [cell], [], [answer]))
+    page, markdown = Page(render_html(summary)), render_markdown(summary)
+
+    assert "biology: score 0.0% (0.0% to 24.2%, 0 of 12 right)" in page.text
+    assert "12 right), biology: time that asking took 550 ms |" in markdown
+    assert "In words:" not in markdown
+
+
+def test_points_without_a_table_have_units_too(tmp_path: Path) -> None:
+    """A run whose files are gone shows the numbers of its journal."""
+    cell = make_cell(questions=("performance/concurrency_sweep",))
+    numbers = {"ttft_p50_s (concurrency 1)": 0.0161, "queue_mean_s (concurrency 1)": 2.21e-05}
+    answer = replace(passing(cell)[0], numbers=numbers)
+    text = Page(render_html(summarise(make_run(tmp_path, [cell], [], [answer])))).text
+
+    assert "ttft p50 (concurrency 1) 16.1 ms queue mean (concurrency 1) 22.1 µs" in text
+
+
+def test_what_blocks_is_told_once(tmp_path: Path) -> None:
+    """A reason that names the question needs no second name."""
+    cell = make_cell(questions=("load/version", "load/memory"))
+    answers = [
+        make_verdict(cell, name, Outcome.BLOCKED, reason, blocked_by="load/healthy")
+        for name, reason in zip(cell.questions, ("blocked by load/healthy: x", "y"), strict=True)
+    ]
+    summary = summarise(make_run(tmp_path, [cell], [], answers))
+
+    text = Page(render_html(summary)).text
+
+    assert "x blocked by load/healthy" not in text
+    assert "y blocked by load/healthy" in text
+    assert render_markdown(summary).count("(blocked by load/healthy)") == 1
+
+
+def test_measurements_that_are_not_decided_are_one_row(tmp_path: Path) -> None:
+    """With their cells, and what is open of each below."""
+    cells = [make_cell(f"m{number}", questions=("performance/x",)) for number in range(3)]
+    answers = [
+        make_verdict(cell, "performance/x", Outcome.INCONCLUSIVE, f"{number} rounds")
+        for number, cell in enumerate(cells)
+    ]
+    summary = summarise(make_run(tmp_path, cells, [], answers))
+    page, markdown = Page(render_html(summary)), render_markdown(summary)
+
+    assert page.text.count(NOT_DECIDED) == markdown.count(NOT_DECIDED) == 1
+    assert "performance/x 2 rounds" in page.text
+    assert (page.open, page.crossed) == ([], [])
+
+
+def test_host_is_told_in_words(tmp_path: Path) -> None:
+    """Of each run, where several came to one."""
+    host = Host("lab-7", "6.8", "x86_64", "3.11.7", "EPYC", ("avx2",), (0, 1), 2**34).to_json()
+    run = make_run(tmp_path, [], [], [])
+    run = replace(run, head=replace(run.head, host={"hostname": "x", "run a": host}))
+    markdown = render_markdown(summarise(run))
+
+    assert (
+        "a name lab-7 (x86_64, kernel 6.8) processor EPYC, 2 threads, avx2"
+        in Page(render_html(summarise(run))).text
+    )
+    assert "| Host of a: memory | 16.0 GiB |" in markdown
+    assert "null" not in markdown
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import pytest
 
 from hwval.result import EndRecord
 from hwval.result import Run
+from hwval.summary import NOT_DECIDED
 from hwval.summary import format_counts
 from hwval.summary import summarise
 from hwval.verdict import Outcome
@@ -201,6 +202,44 @@ def test_problems_hold_every_cell_that_did_not_pass(tmp_path: Path) -> None:
     ]  # fmt: skip
     assert problems[Outcome.KNOWN].explanation == problems[Outcome.KNOWN].cells[0].explanations[0]
     assert problems[Outcome.NOT_RUN].answer is None
+
+
+def test_what_is_not_decided_is_one_problem(tmp_path: Path) -> None:
+    """Each noisy measurement has numbers of its own; they are told below it."""
+    cells = [make_cell(f"m{number}", questions=QUESTIONS[:2]) for number in range(40)]
+    answers = [
+        make_verdict(cell, question, Outcome.INCONCLUSIVE, f"{number} of 30 samples")
+        for number, cell in enumerate(cells)
+        for question in cell.questions
+    ]
+    named = replace(answers[0], cause="device-throttled")
+    problems = summarise(make_run(tmp_path, cells, [], [named, *answers[1:]])).problems
+    found = {each.cause: each for each in problems}
+    first = found[NOT_DECIDED].cells[0]
+
+    assert set(found) == {NOT_DECIDED, "device-throttled"}
+    assert len(found[NOT_DECIDED].cells) == 40
+    assert found[NOT_DECIDED].undecided(first) == (answers[1],)
+    assert found["device-throttled"].undecided(first) == ()
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (1, "1 more cell of the matrices has no evidence"),
+        (2, "2 more cells of the matrices have no evidence"),
+    ],
+)
+def test_cells_without_evidence_are_counted_in_words(tmp_path: Path, count: int, said: str) -> None:
+    """One is one."""
+    cell = make_cell()
+    others = [
+        replace(make_cell(f"m{number}"), selected=False, reason="elsewhere")
+        for number in range(count)
+    ]
+    run = make_run(tmp_path, [cell, *others], [], passing(cell))
+
+    assert said in summarise(run).headline
 
 
 PLANNED = {

@@ -41,6 +41,15 @@ def test_the_table_fits(tmp_path: Path, width: int) -> None:
         assert word in text
 
 
+def test_names_break_behind_hyphens(tmp_path: Path) -> None:
+    """A cause is not cut within a word while it has hyphens."""
+    lines = [line.split() for line in show(all_outcomes(tmp_path), width=80).splitlines()]
+    place = next(number for number, line in enumerate(lines) if line[:1] == ["KNOWN"])
+
+    assert lines[place][-1] == "context-length-exceeds-"
+    assert lines[place + 1] == ["context-too-long", "model"]
+
+
 def test_a_log_file_gets_plain_ascii(tmp_path: Path) -> None:
     """Without a terminal there are no colours and no rules that a pager cannot show."""
     text = show(all_outcomes(tmp_path))

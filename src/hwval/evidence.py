@@ -15,11 +15,11 @@ from typing import Final
 from typing import NamedTuple
 
 from hwval.measured import Measured
-from hwval.measured import format_number
 from hwval.measured import measured_of
 from hwval.pictures import Gallery
 from hwval.pictures import Series
 from hwval.result import VerdictRecord
+from hwval.signoff_words import number_of
 from hwval.summary import CellSummary
 from hwval.summary import Summary
 from hwval.verdict import Outcome
@@ -81,6 +81,12 @@ class Section:
     rows: list[Row]
     relations: list[Row]
     left_out: int
+
+    @property
+    def words(self) -> list[tuple[CellSummary, str]]:
+        """What its checks say in whole sentences, each with its cell."""
+        rows = self.rows + self.relations
+        return [(row.cell, check.text) for row in rows for check in row.checks if check.text]
 
     @property
     def has_ceilings(self) -> bool:
@@ -159,11 +165,11 @@ def points_of(series: Series) -> Points:
         (
             point.name,
             point.valid,
-            [format_number(name, side[name])[1] if name in side else "" for name in columns],
+            [number_of(name, side[name]).text if name in side else "" for name in columns],
         )
         for point, side in zip(points, sides, strict=True)
     ]
-    return Points(columns, [format_number(name, 0.0)[0] for name in columns], rows)
+    return Points(columns, [number_of(name, 0.0).label for name in columns], rows)
 
 
 def evidence_of(summary: Summary, gallery: Gallery) -> Evidence:

@@ -7,6 +7,7 @@ place empty, and whatever stands there is text.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +22,8 @@ from hwval.verdict import Outcome
 
 __all__ = ["AT_POINT", "Measured", "format_number", "measured_of"]
 
-AT_POINT: Final = " at "
-"""Between a number's name and where on a curve it was measured."""
+AT_POINT: Final = re.compile(r"(?P<name>\S+) (?P<point>\(.+\))")
+"""A number's name, and where on a curve it was measured."""
 _RELATION: Final = "relative_to"
 
 
@@ -75,12 +76,14 @@ def format_number(name: str, value: float) -> tuple[str, str]:
     Example:
         >>> format_number("kv_cache_tokens", 123456)
         ('kv cache', '123,456 tokens')
-        >>> format_number("ttft_p50_s at concurrency 8", 0.0312)
-        ('ttft p50 at concurrency 8', '31.2 ms')
+        >>> format_number("ttft_p50_s (concurrency 8)", 0.0312)
+        ('ttft p50 (concurrency 8)', '31.2 ms')
     """
-    name, at, point = name.partition(AT_POINT)
-    label, text = _format(name, value)
-    return f"{label}{at}{point}", text
+    match = AT_POINT.fullmatch(name)
+    if match is None:
+        return _format(name, value)
+    label, text = _format(match["name"], value)
+    return f"{label} {match['point']}", text
 
 
 def _format(name: str, value: float) -> tuple[str, str]:

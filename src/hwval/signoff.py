@@ -7,7 +7,6 @@ never a colour alone, and missing evidence has its place on the page like any ot
 from __future__ import annotations
 
 import base64
-import json
 import os
 from collections import defaultdict
 from collections.abc import Iterable
@@ -24,7 +23,6 @@ from markupsafe import Markup
 from hwval import inert
 from hwval.evidence import evidence_of
 from hwval.evidence import points_of
-from hwval.measured import AT_POINT
 from hwval.measured import format_number
 from hwval.measured import measured_of
 from hwval.pictures import Gallery
@@ -32,6 +30,10 @@ from hwval.pictures import draw_pictures
 from hwval.resources import resource_path
 from hwval.result import VerdictRecord
 from hwval.result import read_run
+from hwval.signoff_words import facts_of
+from hwval.signoff_words import inline_code
+from hwval.signoff_words import markdown_text
+from hwval.signoff_words import numbers_of
 from hwval.summary import CellSummary
 from hwval.summary import Summary
 from hwval.summary import format_counts
@@ -143,16 +145,17 @@ def _render(template: str, summary: Summary, gallery: Gallery, finalize: Any) ->
         code=inert.markdown_code,
         count=_count,
         duration=format_duration_s,
-        fact=_fact,
+        hosts=facts_of(summary.run.head.host),
         start=format_start,
         format_counts=format_counts,
         format_number=format_number,
+        inline_code=inline_code,
         inside_link=inert.inside_link,
         web_link=inert.web_link,
         checks_of=measured_of,
         points_of={series.owner: points_of(series) for series in gallery.series},
         embedded=lambda picture: _embedded(summary.run.folder / picture.svg),
-        measured=_measured,
+        measured=numbers_of,
         names=lambda answers: ", ".join(answer.question for answer in answers),
         rows=_rows,
         short=lambda question: question.partition("/")[2] or question,
@@ -176,16 +179,7 @@ def _finalize_html(value: Any) -> Any:
 
 
 def _finalize_markdown(value: Any) -> Any:
-    return value if isinstance(value, Markup) else inert.markdown(str(value))
-
-
-def _measured(numbers: Mapping[str, float]) -> Mapping[str, float]:
-    """Return numbers without those that stand in a table of their own: of plans and of points."""
-    return {
-        name: value
-        for name, value in numbers.items()
-        if not name.startswith("planned_") and AT_POINT not in name
-    }
+    return value if isinstance(value, Markup) else markdown_text(str(value))
 
 
 def _embedded(path: Path) -> str:
@@ -199,12 +193,6 @@ def _bars(phases_s: Mapping[str, float]) -> Iterable[Bar]:
         left, width = 100 * before_s / total_s, 100 * duration_s / total_s
         yield Bar(name, format_duration_s(duration_s), left, width)
         before_s += duration_s
-
-
-def _fact(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _rows(cell: CellSummary) -> Iterable[list[VerdictRecord]]:

@@ -27,6 +27,7 @@ from hwval.verdict import severity
 from hwval.verdict import worst_outcome
 
 __all__ = [
+    "NOT_DECIDED",
     "CellSummary",
     "Explanation",
     "Prediction",
@@ -36,6 +37,8 @@ __all__ = [
     "summarise",
 ]
 
+NOT_DECIDED: Final = "too noisy, or too little was measured, to decide"
+"""What all measurements have in common that are INCONCLUSIVE without a cause."""
 _Key = tuple[Outcome, str, str]
 """Outcome, cause or reason, and fingerprint: what tells one problem from another."""
 _Record = TypeVar("_Record", EngineRecord, VerdictRecord)
@@ -182,7 +185,7 @@ class Problem:
 
     Attributes:
         outcome: What it makes of them.
-        cause: Id of the cause, or the reason of those without one.
+        cause: Id of the cause, ``NOT_DECIDED``, or the reason of those without one.
         fingerprint: Identity of the failure; empty for what is no failure.
         cells: The cells that have it, in their order.
         answer: The first question that came to it; None where none did by itself.
@@ -195,6 +198,14 @@ class Problem:
     cells: tuple[CellSummary, ...]
     answer: VerdictRecord | None
     explanation: Explanation | None
+
+    def undecided(self, cell: CellSummary) -> tuple[VerdictRecord, ...]:
+        """Return the answers of a cell that make it one of those that are not decided."""
+        if self.cause != NOT_DECIDED:
+            return ()
+        return tuple(
+            each for each in cell.answers if each.outcome is Outcome.INCONCLUSIVE and not each.cause
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +291,9 @@ class Summary:
             sentences.append(f"Only {total - len(left_out)} of {total} questions were selected.")
         if len(self.cells) > len(asked):
             rest = len(self.cells) - len(asked)
-            sentences.append(f"{rest:,} more cells of the matrices have no evidence from this run.")
+            more = "1 more cell of the matrices has" if rest == 1 else None
+            more = more or f"{rest:,} more cells of the matrices have"
+            sentences.append(f"{more} no evidence from this run.")
         return " ".join(sentences)
 
 
@@ -380,7 +393,10 @@ def _failures(cell: CellSummary) -> Mapping[_Key, VerdictRecord | None]:
         return failures
     for answer in cell.answers:
         if answer.outcome in _OF_THEIR_OWN:
-            key = (answer.outcome, answer.cause or answer.reason, answer.fingerprint or "")
+            # Each noisy measurement has a reason of its own, with its own numbers.
+            is_open = answer.outcome is Outcome.INCONCLUSIVE
+            cause = answer.cause or (NOT_DECIDED if is_open else answer.reason)
+            key = (answer.outcome, cause, answer.fingerprint or "")
             failures.setdefault(key, answer)
     return failures or {(cell.outcome, cell.cause, ""): None}
 

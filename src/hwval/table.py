@@ -14,6 +14,8 @@ from typing import Final
 
 from rich.box import Box
 from rich.console import Console
+from rich.console import ConsoleOptions
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -51,6 +53,22 @@ _MAX_REASON: Final = 320
 _MAX_EVIDENCE: Final = 240
 """Characters of the evidence line that the terminal shows; the page has all of it."""
 _RULE: Final = Box("    \n    \n -- \n    \n    \n    \n    \n    \n", ascii=True)
+
+
+class _Words:
+    """Text of a narrow column that breaks behind spaces and hyphens, before it breaks a word."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> Iterator[Text]:
+        lines = textwrap.wrap(self._text, max(1, options.max_width)) or [""]
+        yield Text("\n".join(lines), overflow="fold")
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        # The longest piece between hyphens would be enough; names of causes and models stay whole
+        # where there is room.
+        return Measurement.get(console, options, Text(self._text, overflow="fold"))
 
 
 def print_table(summary: Summary, console: Console) -> None:
@@ -112,10 +130,10 @@ def _table(cells: list[CellSummary], *, columns: tuple[str, ...]) -> Table:
     for cell in cells:
         table.add_row(
             Text(cell.outcome, style=_STYLES.get(cell.outcome, "")),
-            *(Text(one_line(_fields(cell, name))) for name in columns),
+            *(_Words(one_line(_fields(cell, name))) for name in columns),
             Text(format_start(cell)),
             Text(f"{cell.passed}/{cell.questions}"),
-            Text(_cut(one_line(cell.cause), _MAX_CAUSE)),
+            _Words(_cut(one_line(cell.cause), _MAX_CAUSE)),
         )
     return table
 

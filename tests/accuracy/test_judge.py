@@ -88,12 +88,27 @@ def test_the_sentence_holds_every_number() -> None:
         assert part in text
 
 
+@pytest.mark.parametrize(
+    ("right", "questions", "margin", "decision"),
+    [
+        (8, 12, 0.1, "not decided (12 questions are too few to tell) against 0.6276 less 0.1 ("),
+        (410, 717, 0.07, "not decided against 0.6276 less 0.07 ("),
+        (300, 717, 0.1, "surely below 0.6276 less 0.1 ("),
+    ],
+)
+def test_decision_comes_first(right: int, questions: int, margin: float, decision: str) -> None:
+    """A terminal cuts what stands behind versions and settings."""
+    text = judged(promise(margin=margin), score(right, questions)).text
+
+    assert text.startswith(f"t: {decision}")
+
+
 def test_another_task_version_is_not_comparable() -> None:
     """Not even where the numbers would fail."""
     check = judged(promise(task_version="0.0"), score(10, 717))
 
     assert check.outcome is Outcome.INCONCLUSIVE
-    assert "the reference is of task version 0.0" in check.text
+    assert check.text.startswith("t: the reference is of task version 0.0: ")
     assert "not comparable" in check.text
 
 
@@ -158,7 +173,7 @@ def test_unread_and_cut_off_answers_have_limits_of_their_own(
     assert unparsed is not None
     assert cut_off is not None
     assert unparsed.outcome is cut_off.outcome is outcome
-    assert f"{count} of 717 answers hold no answer in the form" in unparsed.text
+    assert f"promised: {count} of 717 answers hold no answer in the form" in unparsed.text
     assert f"{count} of 717 answers ended at the longest length" in cut_off.text
 
 

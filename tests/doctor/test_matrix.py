@@ -150,3 +150,38 @@ def test_dummy_weights_and_made_models_are_not_fetched(tmp_path: Path) -> None:
 
     assert named(checks, "disk").state is State.OK
     assert "fetched" not in named(checks, "disk").text
+
+
+@pytest.mark.parametrize(
+    ("more", "state"),
+    [
+        ("", State.WARNING),
+        ("environment: {VLLM_CPU_KVCACHE_SPACE: 1}\n", State.OK),
+        ("container: {memory: 8 GiB}\n", State.OK),
+    ],
+)
+def test_engines_on_processors_leave_memory(tmp_path: Path, more: str, state: State) -> None:
+    """Unless nothing limits their cache."""
+    text = matrix("cpu", "vllm/vllm-openai-cpu:v0.32.0-x86_64", "Qwen/Qwen3-0.6B", more=more)
+    check = named(examine(PLAIN, cells(tmp_path, PLAIN, text)), "host-memory")
+
+    assert check.state is state
+    if state is State.WARNING:
+        assert check.text.startswith("1 of 1 cells on processors: nothing limits the cache")
+        assert check.remedy.startswith("set `environment: {VLLM_CPU_KVCACHE_SPACE: 1}`")
+
+
+@pytest.mark.parametrize(
+    ("host", "hardware", "image"),
+    [
+        (PLAIN, "cpu", "michaelf34/infinity:0.0.77-cpu"),
+        (host_with(MI60), "gfx906-mi60", IMAGE),
+    ],
+)
+def test_memory_of_the_host_is_no_question_elsewhere(
+    tmp_path: Path, host: Host, hardware: str, image: str
+) -> None:
+    """Other servers, and engines on devices."""
+    checks = examine(host, cells(tmp_path, host, matrix(hardware, image, LLAMA)))
+
+    assert not [check for check in checks if check.name == "host-memory"]

@@ -80,6 +80,7 @@ def test_nothing_said_is_vllms_default() -> None:
         (Vendor.CPU, (0, 32), "8", 8 * GIB),
         (Vendor.CPU, (0, 32), None, None),
         (Vendor.CPU, (0, 11), None, 4 * GIB),
+        (Vendor.CPU, (0, 32), "1 GiB", None),
         (Vendor.CUDA, (0, 32), "8", None),
     ],
 )
@@ -91,6 +92,22 @@ def test_cache_of_processors(
     settings = read({}, environment, vendor=vendor, version=version).settings
 
     assert settings.kv_cache_memory_bytes == expected
+
+
+@pytest.mark.parametrize(
+    ("vendor", "space", "expected", "key"),
+    [
+        (Vendor.CPU, "8", 8 * GIB, "VLLM_CPU_KVCACHE_SPACE"),
+        (Vendor.CPU, "", 2 * GIB, "--kv-cache-memory-bytes"),
+        (Vendor.CUDA, "8", 2 * GIB, "--kv-cache-memory-bytes"),
+    ],
+)
+def test_variable_stands_over_the_flag(vendor: Vendor, space: str, expected: int, key: str) -> None:
+    """On processors; reasons name the one that counts."""
+    environment = {"VLLM_CPU_KVCACHE_SPACE": space}
+    settings = read({"kv-cache-memory-bytes": "2G"}, environment, vendor=vendor).settings
+
+    assert (settings.kv_cache_memory_bytes, settings.cache_key) == (expected, key)
 
 
 def test_json_arguments() -> None:

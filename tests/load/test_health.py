@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -49,3 +51,12 @@ def test_kernel_that_does_not_tell_is_none(
     monkeypatch.setattr(health, "_SCHEDSTAT", tmp_path / "schedstat")
 
     assert asyncio.run(watch(0)).starved_s is None
+
+
+def test_memory_of_the_parent_is_not_the_generators() -> None:
+    """A command that was started by a large process is not large."""
+    ballast = bytearray(b"x") * 300_000_000
+    code = "from hwval.load import health; print(health._peak_memory_bytes())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+
+    assert 1_000_000 < int(done.stdout) < len(ballast)

@@ -167,9 +167,13 @@ class TestClientBound:
         [
             (replace(QUIET, cpu_s=9.5), "used 95% of its core"),
             (replace(QUIET, lags_ns=array("q", [60_000_000] * 9)), "60.0 ms late"),
+            (
+                replace(QUIET, lags_ns=array("q", [25_020_000] * 9)),
+                "up to 25.02 ms late (p95), more than 25.00 ms",
+            ),
             (replace(QUIET, starved_s=2.0), "waited for a core in 20%"),
         ],
-        ids=["cpu", "lag", "starved"],
+        ids=["cpu", "lag", "barely", "starved"],
     )
     def test_generator_that_was_the_limit_says_so(self, health: Health, reason: str) -> None:
         """Naming the process and the sign."""

@@ -20,5 +20,5 @@ def test_iterations_that_were_not_told_are_no_rounds() -> None:
     assert len(campaign.valid("bench")) == 1
     assert campaign.measurement().points[0].ceiling == {"latency_mean_s": 0.6}
     assert campaign.problem() == (
-        "bench: 1 of 5 rounds count, too few: the command told 1 iterations"
+        "bench: 1 of 5 rounds count, too few to judge: the command told 1 iterations"
     )

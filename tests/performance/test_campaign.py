@@ -65,7 +65,9 @@ def test_spent_budget_leaves_it_open() -> None:
 
     assert [check.outcome for check in checks] == [Outcome.INCONCLUSIVE]
     assert len(one.rounds) == 1
-    assert one.problem() == "p: 1 of 1 rounds count, too few: the budget was spent"
+    assert one.problem() == (
+        "p: 1 of 1 round counts, too few to judge: max_duration (0 ms) was spent; raise it"
+    )
 
 
 def test_rounds_that_do_not_count_are_given_up() -> None:
@@ -75,7 +77,7 @@ def test_rounds_that_do_not_count_are_given_up() -> None:
     [point] = one.measurement().points
 
     assert [check.outcome for check in checks] == [Outcome.INCONCLUSIVE]
-    assert one.problem() == "p: 0 of 4 rounds count, too few: the machine was busy"
+    assert one.problem() == "p: 0 of 4 rounds count, too few to judge: the machine was busy"
     assert (point.valid, point.why_invalid, point.client) == (False, ("the machine was busy",), {})
 
 

@@ -177,3 +177,18 @@ def test_warm_up_is_as_wide_as_the_point(streams: int, requests: int) -> None:
     assert section.kv_cache_dtype is not None
     assert section.offline.warm_up_requests(streams) == requests
     assert section.kv_cache_dtype.warm_up_requests(streams) == 0
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "instead"),
+    [
+        ("min_rounds", 5, "write iterations"),
+        ("max_rounds", 9, "write iterations"),
+        ("max_duration", "10 min", "timeout bounds it"),
+    ],
+)
+def test_rounds_of_one_command_are_its_iterations(key: str, value: object, instead: str) -> None:
+    """What would do nothing is refused."""
+    problem = f"{key} does nothing here: rounds are the iterations of one command; {instead}"
+    with pytest.raises(ValidationError, match=problem):
+        PerformanceSection.model_validate({"bench_latency": {key: value}})

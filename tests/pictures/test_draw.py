@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import replace
 from xml.etree import ElementTree as ET
 
@@ -16,6 +17,7 @@ from hwval.pictures.draw import draw_ceilings
 from hwval.pictures.draw import draw_latencies
 from hwval.pictures.draw import draw_throughput
 from hwval.pictures.draw import draw_ttft
+from hwval.pictures.series import LATENCIES
 from hwval.pictures.series import Series
 from hwval.pictures.series import bars_of
 from tests.fakes.sample_run import HOSTILE
@@ -34,6 +36,18 @@ def words(drawing: Drawing | None) -> list[str]:
     return ["".join(one.itertext()).strip() for one in root.iter() if one.tag.endswith("}text")]
 
 
+def bars(drawing: Drawing) -> list[str]:
+    """Return where the vertical bars of a picture stand."""
+    return re.findall(r'id="LineCollection_\d+">\s*<path d="M ([\d.]+) ', drawing.svg.decode())
+
+
+def series_of(values_s: Sequence[float], requests: int) -> Series:
+    """Return a point with these times to first token, and so many requests a round."""
+    points = [replace(point, ttft_values_s=values_s) for point in POINT.measurement.points]
+    rounds = [replace(one, requests=requests) for one in POINT.measurement.rounds]
+    return replace(POINT, measurement=replace(POINT.measurement, points=points, rounds=rounds))
+
+
 def test_throughput_has_units_curves_and_what_does_not_count() -> None:
     """On axes and in the legend; "$" makes no formula."""
     found = words(draw_throughput("one image", [("first $x_1$", CURVE), ("second", POINT)]))
@@ -43,6 +57,29 @@ def test_throughput_has_units_curves_and_what_does_not_count() -> None:
         "concurrency, requests at a time", "first $x_1$", "first $x_1$: does not count", "second",
         "64",
     } <= set(found)  # fmt: skip
+
+
+def test_intervals_are_told_and_stand_side_by_side() -> None:
+    """Two cells that measured the same hide nothing of each other; one alone stands on its tick."""
+    both = draw_throughput("one image", [("first", CURVE), ("second", CURVE)])
+    alone = draw_throughput("one image", [("first", CURVE)])
+    valid = len(CURVE.valid_points)
+
+    assert len(set(bars(both))) == 2 * valid
+    assert len(set(bars(alone))) == valid
+    for drawing, is_aside in ((both, True), (alone, False)):
+        told = " ".join(words(drawing))
+        assert "vertical bars: 95 % interval of the mean over the rounds" in told
+        assert ("to the side of each other" in told) is is_aside
+
+
+def test_no_interval_needs_no_words() -> None:
+    """One round has none."""
+    single = replace(CURVE.measurement, rounds=())
+    drawing = draw_throughput("one image", [("first", replace(CURVE, measurement=single))])
+
+    assert not bars(drawing)
+    assert not any("vertical bars" in text for text in words(drawing))
 
 
 def test_latencies_are_drawn_against_the_load() -> None:
@@ -72,6 +109,27 @@ def test_latencies_of_one_point_are_dots() -> None:
     assert {"Latency, concurrency 8", "time to first token", "ms"} <= set(found)
 
 
+@pytest.mark.parametrize(
+    ("requests", "shown"),
+    [(1, {"p50"}), (10, {"p50", "p90"}), (100, {"p50", "p90", "p99"})],
+)
+def test_marker_needs_enough_requests_a_round(requests: int, shown: set[str]) -> None:
+    """Of one request a round p50, p90 and p99 were one spot, told three times."""
+    series = series_of((), requests)
+    client = {
+        name: value
+        for name, value in POINT.measurement.points[0].client.items()
+        if "itl" not in name
+    }
+    points = [replace(point, client=client) for point in series.measurement.points]
+    found = words(
+        draw_latencies(replace(series, measurement=replace(series.measurement, points=points)))
+    )
+
+    assert {text for text in found if text.startswith("p")} - set(LATENCIES.values()) == shown
+    assert any(text.startswith("mean over the rounds; p90 where each has 10") for text in found)
+
+
 def test_first_tokens_are_counted() -> None:
     """Of the highest load that counts."""
     found = words(draw_ttft(CURVE))
@@ -80,6 +138,24 @@ def test_first_tokens_are_counted() -> None:
         found
     )
     assert any(text.startswith("p99: ") and text.endswith(" ms") for text in found)
+
+
+@pytest.mark.parametrize(
+    ("count", "lines"),
+    [
+        (1, ["p50: 100 ms"]),
+        (9, ["p50: 104 ms"]),
+        (80, ["p50: 139.5 ms", "p90: 171.1 ms"]),
+        (101, ["p50: 150 ms", "p90: 190 ms", "p99: 199 ms"]),
+    ],
+)
+def test_lines_are_percentiles_of_what_is_drawn(count: int, lines: list[str]) -> None:
+    """Not those of rounds, which are elsewhere; none of which there are too few requests."""
+    found = words(draw_ttft(series_of([0.1 + 0.001 * n for n in range(count)], 8)))
+    drawn = f"{count} request{'s' if count > 1 else ''} drawn"
+
+    assert [text for text in found if re.match(r"p\d\d: ", text)] == lines
+    assert any(text.startswith(f"lines: percentiles of the {drawn}") for text in found)
 
 
 def test_ceilings_tell_measured_and_possible() -> None:

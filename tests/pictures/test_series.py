@@ -5,16 +5,23 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hwval.pictures.series import PERCENTILES
 from hwval.pictures.series import THROUGHPUT
 from hwval.pictures.series import Series
 from hwval.pictures.series import bars_of
+from hwval.pictures.series import percentiles_of
 from hwval.pictures.series import read_series
 from hwval.result import Run
 from tests.fakes.sample_run import make_cell
 from tests.fakes.sample_run import make_measurement
 from tests.fakes.sample_run import measured_run
+
+CELL = make_cell()
 
 
 @pytest.fixture
@@ -80,6 +87,62 @@ def test_range_is_that_of_the_rounds() -> None:
     assert found[0] < point.client[THROUGHPUT] < found[1]
     assert found[1] - found[0] == pytest.approx(0.1745 * point.client[THROUGHPUT], rel=0.01)
     assert Series(cell, single, "files").range_of(point, THROUGHPUT) is None
+
+
+@pytest.mark.parametrize(
+    ("requests", "fewest", "told"),
+    [
+        (1, 1, ["p50"]),
+        (10, 9, ["p50"]),
+        (10, 10, ["p50", "p90"]),
+        (100, 99, ["p50", "p90"]),
+        (100, 100, ["p50", "p90", "p99"]),
+        (0, 0, ["p50", "p90", "p99"]),
+    ],
+)
+def test_round_with_fewest_requests_decides(requests: int, fewest: int, told: list[str]) -> None:
+    """If any tells how many it had."""
+    measurement = make_measurement(CELL, concurrencies=(1,))
+    first, *others = (replace(one, requests=requests) for one in measurement.rounds)
+    foul = replace(first, requests=3, valid=False)
+    rounds = (foul, replace(first, requests=fewest), *others)
+    series = Series(CELL, replace(measurement, rounds=rounds), "files")
+
+    found = series.latencies(measurement.points[0])
+    assert [list(found[name]) for name in ("ttft", "tpot", "e2el")] == [told] * 3
+
+
+@pytest.mark.parametrize(
+    ("tokens", "told"),
+    [
+        (0, ["p50", "p90", "p99"]),  # it does not tell
+        (1, ["p50"]),
+        (10, ["p50"]),
+        (11, ["p50", "p90"]),
+        (101, ["p50", "p90", "p99"]),
+    ],
+)
+def test_one_answer_has_many_times_between_tokens(tokens: int, told: list[str]) -> None:
+    """One for each token behind its first."""
+    measurement = make_measurement(CELL, concurrencies=(1,))
+    rounds = [
+        replace(one, requests=1, duration_s=0.7, client={THROUGHPUT: tokens / 0.7})
+        for one in measurement.rounds
+    ]
+    series = Series(CELL, replace(measurement, rounds=rounds), "files")
+
+    assert list(series.latencies(measurement.points[0])["itl"]) == told
+
+
+@given(st.lists(st.floats(1e-6, 1e6), min_size=1, max_size=300))
+def test_percentiles_are_those_of_the_load_generator(values: list[float]) -> None:
+    """That takes them with numpy."""
+    found = percentiles_of(values)
+    told = [name for name, fewest in PERCENTILES.items() if len(values) >= fewest]
+
+    assert list(found) == told
+    for name, value in found.items():
+        assert value == pytest.approx(float(np.percentile(values, int(name[1:]))))
 
 
 def test_one_concurrency_is_no_curve() -> None:

@@ -116,6 +116,38 @@ def test_cache_of_a_given_size() -> None:
     assert close.fit is Fit.UNCERTAIN
 
 
+@pytest.mark.parametrize("asked_gib", [None, 1, 4])
+def test_needs_and_spare_add_up(asked_gib: int | None) -> None:
+    """To what the engine may take, with a cache of a given size as without."""
+    asked = asked_gib and asked_gib * GIB_BYTES
+    plan = planned(LLAMA_8B, card(24), max_model_len_tokens=4096, kv_cache_memory_bytes=asked)
+
+    assert plan.fit is Fit.RUN
+    assert plan.required_bytes.high + plan.margin_bytes.low == pytest.approx(plan.requested_bytes)
+    assert plan.margin_bytes.low >= 0
+
+
+@pytest.mark.parametrize(
+    ("asked_gib", "tokens", "missing_gib", "why"),
+    [
+        (100, 4096, 91.0, "--kv-cache-memory-bytes asks for 100 GiB of 24.0 GiB"),
+        (12, 4096, 3.5, "--kv-cache-memory-bytes asks for 12.0 GiB, "),
+        (1, 16384, 1.0, "for one request, --kv-cache-memory-bytes gives it 1.00 GiB"),
+    ],
+)
+def test_what_is_wrong_with_a_given_size(
+    asked_gib: int, tokens: int, missing_gib: float, why: str
+) -> None:
+    """It is named; what is left is never told as less than nothing."""
+    asked = asked_gib * GIB_BYTES
+    plan = planned(LLAMA_8B, card(24), max_model_len_tokens=tokens, kv_cache_memory_bytes=asked)
+
+    assert plan.fit is Fit.IMPOSSIBLE
+    assert why in plan.reason
+    assert " -" not in plan.reason.replace(" --", "")
+    assert -plan.margin_bytes.high / GIB_BYTES == pytest.approx(missing_gib, abs=1)
+
+
 def test_cpus_have_larger_blocks() -> None:
     """128 tokens; the cache's size is looked for if it is given."""
     node = card(64, vendor="cpu", free_bytes=50 * GIB_BYTES)

@@ -82,7 +82,16 @@ def test_everything_that_may_be_promised(tmp_path: Path) -> None:
         ("decode_tokens_per_s: {floor: true}", "expected a number"),
         ("decode_tokens_per_s: {floor: [1]}", "expected a number"),
         ("decode_tokens_per_s: {floor: .nan}", "quote it|above 0"),
-        ('decode_tokens_per_s: {floor: "nan"}', "number with a unit"),
+        ('decode_tokens_per_s: {floor: "nan"}', "'nan': write the plain number"),
+        (
+            "decode_tokens_per_s: {floor: 5 tokens/s}",
+            r"decode_tokens_per_s\.floor: '5 tokens/s': write the plain number, in tokens/s",
+        ),
+        (
+            "request_per_s: {baseline: {value: 3 rps, tolerance: 5 %}}",
+            r"request_per_s\.baseline\.value: '3 rps': write the plain number, in requests/s",
+        ),
+        ("acceptance_rate: {floor: most}", "'most': write the plain number, or percent"),
         ("decode_tokens_per_s: {floor: 500 ms}", "floor is a duration, expected tokens/s"),
         ("decode_tokens_per_s: {floor: 50 %}", "floor is in percent, expected tokens/s"),
         ("ttft_p99_s: {ceiling: 5 parsecs}", "number with a unit"),
@@ -114,6 +123,14 @@ def test_nonsense_is_refused_in_one_line(tmp_path: Path, text: str, problem: str
 
     assert str(error.value).count("\n") == 0
     assert error.value.line == 2
+
+
+@pytest.mark.parametrize("text", ["1e9", "1E+9", "1.0e+9", "1000000000"])
+def test_power_of_ten_is_a_number(tmp_path: Path, text: str) -> None:
+    """Also where YAML takes it for text."""
+    limits = read(tmp_path, f"  decode_tokens_per_s: {{floor: {text}}}\n")
+
+    assert limits["decode_tokens_per_s"].floor == 1e9
 
 
 @pytest.mark.parametrize(

@@ -108,7 +108,7 @@ def test_partner_that_looked_again_needs_a_clearer_difference() -> None:
     [
         (Partner(name=OFF), f"{OFF} was not measured"),
         (Partner(name="plain", why_not="no cell of this run is 'plain'"), "no cell of this run"),
-        (Partner(name=OFF, values=[13.0]), f"1 rounds of {OFF} count, 3 are needed"),
+        (Partner(name=OFF, values=[13.0]), f"1 round of {OFF} counts, 3 are needed"),
         (Partner(name=OFF, values=[13.0, 13.0]), f"2 rounds of {OFF} count, 3 are needed"),
         (Partner(name=OFF, values=[13.0, 0.0, 13.0]), "a round had 0"),
     ],

@@ -43,19 +43,7 @@ _CONFIDENCE: Final = 0.90
 
 def describe(label: str, section: TaskSection, score: Score) -> str:
     """Return a score in a sentence, with everything that sets it apart from the plain task."""
-    interval = wilson_interval(score.right, score.questions)
-    stderr = "" if score.stderr is None else f" ± {score.stderr:.4f}"
-    share = (
-        f"{label}: {score.value:.4f}{stderr}, {score.right} of {score.questions} right "
-        f"(Wilson 95 % {interval.low:.3f} to {interval.high:.3f})"
-    )
-    parts = [
-        share,
-        f"{score.task} version {score.task_version}, {score.shots}-shot, {score.api}",
-        score.metric,
-        *_deviations(section, score),
-    ]
-    return "; ".join(parts)
+    return f"{label}: {_share(score)}; {_settings(section, score)}"
 
 
 def judge_score(label: str, section: TaskSection, score: Score) -> Check | None:
@@ -69,11 +57,12 @@ def judge_score(label: str, section: TaskSection, score: Score) -> Check | None:
         "source": section.source,
         "value": score.right / score.questions,
     }
-    words = describe(label, section, score)
+    share, settings = _share(score), _settings(section, score)
     if section.task_version not in {None, score.task_version}:
         text = (
-            f"{words}; the reference is of task version {section.task_version}: versions ask and "
-            "read differently and are not comparable, measure the reference anew"
+            f"{label}: the reference is of task version {section.task_version}: versions ask and "
+            f"read differently and are not comparable, measure the reference anew; {share}; "
+            f"{settings}"
         )
         return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
     base = Reference(section.reference, section.n, section.stderr)
@@ -83,14 +72,13 @@ def judge_score(label: str, section: TaskSection, score: Score) -> Check | None:
     change = loss.change
     behind = f"n={section.n}" if section.n else f"± {section.stderr:g}"
     decision = _with_power(loss.decision, loss.smallest_detectable, section.margin)
+    is_small = loss.smallest_detectable > section.margin
     text = (
-        f"{words}; {_verb(decision)} {section.reference:g} less {section.margin:g} "
-        f"({behind}, {section.source}): change {change.mean:+.4f}, one-sided 5 % bounds "
-        f"{change.low:+.4f} and {change.high:+.4f}; smallest detectable loss "
-        f"{loss.smallest_detectable:.4f}"
+        f"{label}: {_decided(decision, score.questions, is_small=is_small)} {section.reference:g} "
+        f"less {section.margin:g} ({behind}, {section.source}): {share}; change "
+        f"{change.mean:+.4f}, one-sided 5 % bounds {change.low:+.4f} and {change.high:+.4f}; "
+        f"smallest detectable loss {loss.smallest_detectable:.4f}; {settings}"
     )
-    if decision is Decision.OPEN and loss.smallest_detectable > section.margin:
-        text += f", more than the margin: {score.questions} questions are too few to tell"
     return Check(
         outcome=_OUTCOMES[decision],
         text=text,
@@ -111,9 +99,9 @@ def judge_unparsed(label: str, section: TaskSection, score: Score) -> Check | No
         text = f"{label}: {score.metric} takes any text for an answer; what is unparsed is not told"
         return Check(outcome=Outcome.INCONCLUSIVE, text=text, kind="ceiling", **fields)
     return _judge_share(
-        f"{label}_unparsed",
-        f"{label}: {score.unparsed} of {score.questions} answers hold no answer in the form that "
-        "was asked for",
+        (label, "unparsed"),
+        f"{score.unparsed} of {score.questions} answers hold no answer in the form that was asked "
+        "for",
         section.max_unparsed,
         (score.unparsed, score.questions),
     )
@@ -122,8 +110,8 @@ def judge_unparsed(label: str, section: TaskSection, score: Score) -> Check | No
 def judge_cut_off(label: str, section: TaskSection, score: Score) -> Check | None:
     """Return whether few enough answers were cut off; None where no limit is promised."""
     return _judge_share(
-        f"{label}_cut_off",
-        f"{label}: {score.cut_off} of {score.questions} answers ended at the longest length",
+        (label, "cut_off"),
+        f"{score.cut_off} of {score.questions} answers ended at the longest length",
         section.max_cut_off,
         (score.cut_off, score.questions),
     )
@@ -169,13 +157,11 @@ def judge_pair(
     smallest = smallest_paired_loss(lost, won, pairing.n, _CONFIDENCE)
     decision = _with_power(decide(change, -margin, higher_is_better=True), smallest, margin)
     text = (
-        f"{label}: {_verb(decision)} {partner} less {margin:g}: of {pairing.n} questions {lost} "
-        f"were lost and {won} won, change {change.mean:+.4f}, one-sided 5 % bounds "
-        f"{change.low:+.4f} and {change.high:+.4f}; McNemar exact p = "
+        f"{label}: {_decided(decision, pairing.n)} {partner} less {margin:g}: of {pairing.n} "
+        f"questions {lost} were lost and {won} won, change {change.mean:+.4f}, one-sided 5 % "
+        f"bounds {change.low:+.4f} and {change.high:+.4f}; McNemar exact p = "
         f"{mcnemar_exact(lost, won):.3g}; smallest detectable loss {smallest:.4f}"
     )
-    if decision is Decision.OPEN:
-        text += f"; {pairing.n} questions are too few to tell"
     return Check(
         outcome=_OUTCOMES[decision],
         text="; ".join([text, *pairing.notes]),
@@ -201,7 +187,7 @@ def unmeasured(label: str, section: TaskSection, why: str) -> Check:
 
 
 def _judge_share(
-    metric: str, words: str, limit: float | None, counts: tuple[int, int]
+    of: tuple[str, str], words: str, limit: float | None, counts: tuple[int, int]
 ) -> Check | None:
     if limit is None:
         return None
@@ -211,11 +197,11 @@ def _judge_share(
         outcome = Outcome.FAIL if share.low > limit else Outcome.INCONCLUSIVE
     word = {Outcome.PASS: "at most", Outcome.FAIL: "more than"}.get(outcome, "not surely at most")
     return Check(
-        metric=metric,
+        metric="_".join(of),
         unit="",
         kind="ceiling",
         outcome=outcome,
-        text=f"{words} ({share.mean:.1%}), {word} the {limit:.1%} promised",
+        text=f"{of[0]}: {word} the {limit:.1%} promised: {words} ({share.mean:.1%})",
         value=share.mean,
         low=share.low,
         high=share.high,
@@ -237,12 +223,28 @@ def _with_power(decision: Decision, smallest_detectable: float, margin: float) -
     return decision
 
 
-def _verb(decision: Decision) -> str:
+def _decided(decision: Decision, questions: int, *, is_small: bool = True) -> str:
+    """Return what is said first, as a terminal shows no more; the reference follows."""
+    few = f" ({questions} questions are too few to tell)" if is_small else ""
     return {
         Decision.HOLDS: "surely not below",
         Decision.BREAKS: "surely below",
-        Decision.OPEN: "not decided against",
+        Decision.OPEN: f"not decided{few} against",
     }[decision]
+
+
+def _share(score: Score) -> str:
+    interval = wilson_interval(score.right, score.questions)
+    stderr = "" if score.stderr is None else f" ± {score.stderr:.4f}"
+    return (
+        f"{score.value:.4f}{stderr}, {score.right} of {score.questions} right "
+        f"(Wilson 95 % {interval.low:.3f} to {interval.high:.3f})"
+    )
+
+
+def _settings(section: TaskSection, score: Score) -> str:
+    task = f"{score.task} version {score.task_version}, {score.shots}-shot, {score.api}"
+    return "; ".join([task, score.metric, *_deviations(section, score)])
 
 
 def _deviations(section: TaskSection, score: Score) -> list[str]:

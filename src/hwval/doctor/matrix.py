@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from hwval.catalogue import EngineKind
 from hwval.catalogue import ModelFacts
+from hwval.catalogue import Vendor
 from hwval.cell import Weights
 from hwval.doctor.check import Check
 from hwval.doctor.check import joined
@@ -17,6 +18,8 @@ from hwval.doctor.check import ok
 from hwval.doctor.check import problem
 from hwval.doctor.check import runnable
 from hwval.doctor.check import warning
+from hwval.forecast.other_server import is_other_server
+from hwval.forecast.processor import CACHE_RULE
 from hwval.host import Disk
 from hwval.host import Host
 from hwval.placement import PlacedCell
@@ -44,6 +47,7 @@ def matrix_checks(host: Host, cells: Sequence[PlacedCell]) -> Iterator[Check]:
     if cells:
         yield _places(cells)
     here = runnable(cells)
+    yield from _host_memory(here)
     yield from _disks(host, here)
     if here:
         yield from _token(host, here)
@@ -68,6 +72,33 @@ def _places(cells: Sequence[PlacedCell]) -> Check:
         f"none of {len(cells)} can run here: {told}{more}",
         "see `hwval plan` for each, or take the matrix of this hardware",
     )
+
+
+def _host_memory(here: Sequence[PlacedCell]) -> Iterator[Check]:
+    """Yield whether engines on processors leave the host some memory.
+
+    Servers other than vLLM are their makers' affair.
+    """
+    on_processors = [
+        placed
+        for placed in here
+        if placed.vendor is Vendor.CPU and not is_other_server(placed.image)
+    ]
+    if not on_processors:
+        return
+    notes = [
+        note.text
+        for placed in on_processors
+        if placed.forecast is not None
+        for note in placed.forecast.plan.notes
+        if note.rule == CACHE_RULE
+    ]
+    if not notes:
+        yield ok(CACHE_RULE, "cells on processors limit what their engines take")
+        return
+    text, _, remedy = notes[0].partition("; ")
+    many = f"{len(notes)} of {len(on_processors)} cells on processors"
+    yield warning(CACHE_RULE, f"{many}: {text}", remedy)
 
 
 def _disks(host: Host, here: Sequence[PlacedCell]) -> Iterator[Check]:

@@ -26,6 +26,8 @@ from hwval.forecast.model import find_model
 from hwval.forecast.other_server import is_other_server
 from hwval.forecast.other_server import of_other_server
 from hwval.forecast.other_server import spread_over
+from hwval.forecast.processor import cache_note
+from hwval.forecast.processor import space_refusals
 from hwval.forecast.settings import EngineSetup
 from hwval.forecast.settings import read_setup
 from hwval.host import Device
@@ -175,7 +177,7 @@ class Forecaster:
             found = self._judge(cell, catalogue, image, devices)
         except (UsageError, ArithmeticError, ValueError, RecursionError) as error:
             found = Forecast(_unknown(str(error) or type(error).__name__))
-        planned = _with(found.plan, judged.refusals)
+        planned = _with(found.plan, (*judged.refusals, *_space_refusals(cell, catalogue, image)))
         if notes := (*_entry_notes(cell, catalogue, image), *judged.notes):
             planned = replace(planned, notes=(*notes, *planned.notes))
         return found if planned is found.plan else replace(found, plan=planned)
@@ -195,9 +197,12 @@ class Forecaster:
         if is_other:  # its own flags are not known: no device is slower than all of them together
             setup = replace(setup, settings=spread_over(accelerator.count, setup.settings))
         found = self._plan(cell, catalogue, setup, accelerator)
+        variables = dict(cell.environment)
+        if not is_other and cell.memory_bytes is None:
+            note = cache_note(variables, setup.settings, accelerator, found.memory)
+            found = replace(found, notes=(*found.notes, *note)) if note else found
         if facts.uncertain and not devices:
             found = _with_doubt(found, f"figures of {cell.hardware}")
-        variables = dict(cell.environment)
         found = _with(found, (*doubts, *environment_refusals(accelerator.architecture, variables)))
         if is_other:
             model = self._model(cell.model, catalogue, setup.overrides)
@@ -305,6 +310,14 @@ def _by_files(model: KnownModel, setup: EngineSetup, accelerator: Accelerator) -
     if refusal is None:
         return Plan(PlanVerdict.UNKNOWN, (unknown,))
     return Plan(PlanVerdict.IMPOSSIBLE, (refusal, unknown))
+
+
+def _space_refusals(cell: Cell, catalogue: Catalogue, image: ImageFacts) -> tuple[Refusal, ...]:
+    """Return whether the engine refuses the size of a processor's cache."""
+    facts = catalogue.hardware_by_name.get(cell.hardware)
+    if facts is None or is_other_server(image):
+        return ()
+    return space_refusals(dict(cell.environment), facts.vendor, parse_version(image.vllm))
 
 
 def _entry_notes(cell: Cell, catalogue: Catalogue, image: ImageFacts) -> Iterator[Note]:

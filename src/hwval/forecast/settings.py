@@ -14,6 +14,9 @@ from typing import Final
 from hwval.catalogue import Vendor
 from hwval.cell import ArgValue
 from hwval.errors import UsageError
+from hwval.forecast.processor import CACHE_SPACE
+from hwval.forecast.processor import space_gib
+from hwval.planning.engine_settings import KV_CACHE_FLAG
 from hwval.planning.engine_settings import EngineSettings
 from hwval.planning.engine_settings import Version
 from hwval.planning.interval import GIB_BYTES
@@ -115,6 +118,7 @@ def _settings(
             max_num_batched_tokens=_count(arguments, "max-num-batched-tokens"),
             kv_cache_dtype=str(arguments.get("kv-cache-dtype") or "auto"),
             kv_cache_memory_bytes=_cache_bytes(arguments, environment, vendor, version),
+            cache_key=_cache_key(arguments, environment, vendor),
             block_tokens=_count(arguments, "block-size"),
             enforce_eager=_is_eager(arguments),
             expandable_segments=True if "expandable_segments:True" in allocator else None,
@@ -132,13 +136,21 @@ def _cache_bytes(
     vendor: Vendor,
     version: Version | None,
 ) -> int | None:
+    space = space_gib(environment)
+    if vendor is Vendor.CPU and space is not None:
+        return space * GIB_BYTES
     asked = _count(arguments, "kv-cache-memory-bytes")
     if asked is not None or vendor is not Vendor.CPU:
         return asked
-    space_gib = _number(environment, "VLLM_CPU_KVCACHE_SPACE")
-    if space_gib:
-        return int(space_gib * GIB_BYTES)
     return _OLD_CPU_CACHE_BYTES if version is not None and version < (0, 25) else None
+
+
+def _cache_key(
+    arguments: Mapping[str, ArgValue], environment: Mapping[str, str], vendor: Vendor
+) -> str:
+    """Return what decides the size of the cache: on processors the variable before the flag."""
+    flag_alone = space_gib(environment) is None and "kv-cache-memory-bytes" in arguments
+    return KV_CACHE_FLAG if flag_alone or vendor is not Vendor.CPU else CACHE_SPACE
 
 
 def _is_eager(arguments: Mapping[str, ArgValue]) -> bool:

@@ -7,6 +7,7 @@ comes late to its own timers, and a core that the kernel gave to somebody else.
 from __future__ import annotations
 
 import asyncio
+import re
 import resource
 from array import array
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ __all__ = ["Health", "HealthWatch"]
 
 _TICK_S: Final = 0.01
 _SCHEDSTAT: Final = Path("/proc/self/schedstat")
+_STATUS: Final = Path("/proc/self/status")
+_PEAK: Final = re.compile(rb"^VmHWM:\s*(\d+) kB", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,7 @@ class Health:
         starved_s: Time that it was ready to run but had no core; None where the kernel does not
             tell.
         lags_ns: How late the loop came to timers, one every 10 ms.
-        peak_memory_bytes: Most memory that the process has had so far.
+        peak_memory_bytes: Most memory that the process has had so far; 0 if that is not told.
         late_connections: Connections that were opened while the clock ran.
         resent_requests: Requests that met a connection which the server had just closed, and went
             over another one.
@@ -70,8 +73,7 @@ class HealthWatch:
                 else starved_s - self._starved_s
             ),
             lags_ns=self._lags_ns,
-            # Linux counts in KiB.
-            peak_memory_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            peak_memory_bytes=_peak_memory_bytes(),
             late_connections=late_connections,
             resent_requests=resent_requests,
         )
@@ -88,6 +90,18 @@ class HealthWatch:
 def _cpu_s() -> float:
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return usage.ru_utime + usage.ru_stime
+
+
+def _peak_memory_bytes() -> int:
+    """Return the most memory that this process has had.
+
+    The kernel's ``ru_maxrss`` would do, but a process begins with that of the one that started it,
+    however large (getrusage(2) and exec in the Linux kernel).
+
+    Source: proc_pid_status(5), VmHWM.
+    """
+    peak = _PEAK.search(_STATUS.read_bytes())
+    return int(peak[1]) * 1024 if peak else 0
 
 
 def _starved_s() -> float | None:

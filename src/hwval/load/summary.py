@@ -362,12 +362,17 @@ def _reasons(clients: Sequence[Client], most_s: float) -> Iterable[str]:
             yield f"{who} used {client.cpu_share:.0%} of its core; use more processes"
         # What happens in 1 % of the time hardly moves the p99 of what happens at any time.
         if client.loop_lag_p95_s is not None and client.loop_lag_p95_s > most_s:
-            yield (
-                f"{who} looked at its sockets up to {client.loop_lag_p95_s * 1e3:.1f} ms late "
-                f"(p95), more than {most_s * 1e3:.1f} ms"
-            )
+            late_ms, most_ms = _told_apart(client.loop_lag_p95_s * 1e3, most_s * 1e3)
+            late = f"up to {late_ms} ms late (p95), more than {most_ms} ms"
+            yield f"{who} looked at its sockets {late}"
         if (client.starved_share or 0.0) > _MOST_STARVED_SHARE:
             yield f"{who} waited for a core in {client.starved_share:.0%} of the time"
+
+
+def _told_apart(more: float, less: float) -> tuple[str, str]:
+    """Return two numbers, > 0 and different, with as many digits as tell them apart."""
+    digits = next((n for n in range(1, 6) if f"{more:.{n}f}" != f"{less:.{n}f}"), 6)
+    return f"{more:.{digits}f}", f"{less:.{digits}f}"
 
 
 def _notes_on_answers(good: Sequence[Sample], per_event: float | None) -> Iterable[str]:

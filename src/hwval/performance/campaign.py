@@ -98,6 +98,7 @@ class Campaign:
         numbers: What belongs to no point.
         notes: What a reader has to know.
         ttft_values_s: Point -> times to first token of single requests.
+        spent_s: Time that each point was allowed, where that ended the rounds; else None.
     """
 
     question: str
@@ -112,6 +113,7 @@ class Campaign:
     numbers: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     ttft_values_s: dict[str, list[float]] = field(default_factory=dict)
+    spent_s: float | None = None
 
     def valid(self, scene: str) -> list[Round]:
         """Return the rounds of a point that count."""
@@ -185,6 +187,7 @@ class Campaign:
             # What is left must suffice for another round like those before.
             is_spent = watch.elapsed_s * (1 + 1 / number) > allowed_s
             if is_spent or number - done > max(_MOST_INVALID, done):
+                self.spent_s = budget_s if is_spent else self.spent_s
                 return self._judge(scenes, looks, compare)
 
     def problem(self) -> str | None:
@@ -193,8 +196,12 @@ class Campaign:
             done = len(self.valid(scene.name))
             if done < LEAST_ROUNDS:
                 tried = sum(one.point == scene.name for one in self.rounds)
-                reasons = [*_reasons(self.rounds, scene.name), "the budget was spent"]
-                return f"{scene.name}: {done} of {tried} rounds count, too few: {reasons[0]}"
+                reasons = _reasons(self.rounds, scene.name)[:1]
+                if self.spent_s is not None:
+                    allowed = format_duration_s(self.spent_s)
+                    reasons.append(f"max_duration ({allowed}) was spent; raise it")
+                count = "1 round counts" if tried == 1 else f"{tried} rounds count"
+                return f"{scene.name}: {done} of {count}, too few to judge: {', '.join(reasons)}"
         return None
 
     def measurement(self) -> Measurement:

@@ -6,6 +6,7 @@ Each function gives a picture as PNG and as SVG. The same numbers give the same 
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -18,9 +19,12 @@ from typing import cast
 
 from hwval.inert import one_line
 from hwval.performance.measurement import Point
+from hwval.pictures.series import LATENCIES
+from hwval.pictures.series import PERCENTILES
 from hwval.pictures.series import THROUGHPUT
 from hwval.pictures.series import Bar
 from hwval.pictures.series import Series
+from hwval.pictures.series import percentiles_of
 from hwval.pictures.style import CURVES
 from hwval.pictures.style import LINES
 from hwval.pictures.style import MARKERS
@@ -34,7 +38,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 __all__ = [
-    "LATENCIES",
     "MOST_BARS",
     "MOST_CURVES",
     "Drawing",
@@ -44,18 +47,13 @@ __all__ = [
     "draw_ttft",
 ]
 
-LATENCIES: Final[Mapping[str, str]] = {
-    "ttft": "time to first token",
-    "itl": "between tokens (ITL)",
-    "tpot": "per token after the first",
-    "e2el": "whole answer",
-}
-"""Latency -> what it is, in the order of a request's life."""
 MOST_CURVES: Final = len(CURVES)
 """Curves that one picture holds and an eye tells apart."""
 MOST_BARS: Final = 12
 
-_STATISTICS: Final = ("p50", "p90", "p99")
+_MEANS_TOLD: Final = (
+    "mean over the rounds; p90 where each has 10 values or more, p99 where each has 100"
+)
 _DPI: Final = 144
 _WIDTH_IN: Final = 7.6
 _ROW_IN: Final = 0.2
@@ -63,6 +61,8 @@ _SMALL: Final = 8.5
 _LABEL_CHARACTERS: Final = 96
 _LABELLED_TICKS: Final = 9
 _BINS: Final = 40
+_APART: Final = 0.01
+"""Part of the axis between curves at the same place, so that none hides the other's bars."""
 
 
 class Drawing(NamedTuple):
@@ -89,8 +89,8 @@ _RATE: Final = _Load("load, requests/s", False, lambda point: point.rate_per_s o
 def draw_throughput(subtitle: str, curves: Sequence[tuple[str, Series]]) -> Drawing:
     """Draw output tokens per second against concurrency, one curve for each cell.
 
-    Bars show what the rounds do not exclude. A point that does not count is hollow and crossed,
-    and no curve goes through it.
+    Vertical bars are the intervals of the rounds' mean; where curves share a place, they stand side
+    by side. A point that does not count is hollow and crossed, and no curve goes through it.
 
     Args:
         subtitle: What the curves have in common.
@@ -99,56 +99,63 @@ def draw_throughput(subtitle: str, curves: Sequence[tuple[str, Series]]) -> Draw
 
     def fill(figure: Figure) -> None:
         axes = figure.add_subplot()
-        for (label, series), style in zip(curves, _styles(), strict=False):
-            _curve(axes, _short(label), series, style)
         points = [point for _, series in curves for point in series.measurement.points]
+        asides = _asides(len(curves), points)
+        for (label, series), aside, style in zip(curves, asides, _styles(), strict=False):
+            _curve(axes, _short(label), series, aside, style)
         _dress(axes, _CONCURRENCY, points)
         axes.set_ylabel("output, tokens/s")
-        axes.set_ylim(bottom=0)
+        _from_zero(axes)
         _head(figure, "Throughput against concurrency", subtitle)
-        _legend(figure, axes)
+        _legend(figure, note="\n".join(notes))
 
+    notes = _notes_of_curves([series for _, series in curves])
     rows = sum(1 + any(not p.valid for p in series.measurement.points) for _, series in curves)
-    return _draw(fill, height_in=4.3 + _ROW_IN * rows)
+    return _draw(fill, height_in=4.3 + _ROW_IN * (rows + len(notes)))
 
 
 def draw_latencies(series: Series) -> Drawing | None:
     """Draw p50, p90 and p99 of each latency; against the load if there are several points.
 
+    Each is the mean over the rounds; one of which a round has too few values is left out.
+
     Returns:
         None where no point that counts has latencies.
     """
-    points = [point for point in series.valid_points if _latencies(point)]
+    points = [point for point in series.valid_points if series.latencies(point)]
     if not points:
         return None
     load = _load_of(points)
     if load is None:
-        return _draw(lambda figure: _dots(figure, series, points[-1]), height_in=3.4)
-    names = [name for name in LATENCIES if any(name in _latencies(point) for point in points)]
+        return _draw(lambda figure: _dots(figure, series, points[-1]), height_in=3.6)
+    found = [(load.of(point), series.latencies(point)) for point in points]
+    names = [name for name in LATENCIES if any(name in values for _, values in found)]
     rows = -(-len(names) // 2)
 
     def fill(figure: Figure) -> None:
         for number, name in enumerate(names, 1):
             axes = figure.add_subplot(rows, min(2, len(names)), number)
-            for statistic, style in zip(_STATISTICS, _styles(), strict=False):
-                found = [
-                    (load.of(point), 1e3 * values[statistic])
-                    for point in points
-                    if statistic in (values := _latencies(point).get(name, {}))
+            for statistic, style in zip(PERCENTILES, _styles(), strict=False):
+                dots = [
+                    (place, 1e3 * values[name][statistic])
+                    for place, values in found
+                    if statistic in values.get(name, {})
                 ]
-                if found:
-                    axes.plot(*zip(*found, strict=True), label=statistic, **style)
+                if dots:
+                    axes.plot(*zip(*dots, strict=True), label=statistic, **style)
             _dress(axes, load, points)
-            axes.set_ylim(bottom=0)
+            _from_zero(axes)
             axes.set_ylabel(f"{LATENCIES[name]}, ms")
         _head(figure, f"Latency against {load.title.partition(',')[0]}", _name(series))
-        _legend(figure, figure.axes[0], columns=3)
+        _legend(figure, columns=3, note=_MEANS_TOLD)
 
-    return _draw(fill, height_in=0.9 + 2.5 * rows)
+    return _draw(fill, height_in=1.1 + 2.5 * rows)
 
 
 def draw_ttft(series: Series) -> Drawing | None:
     """Draw how many requests waited how long for their first token, at the highest load.
+
+    The percentiles are those of the requests drawn, and not the means over rounds that are judged.
 
     Returns:
         None where no point that counts has times of single requests.
@@ -165,20 +172,21 @@ def draw_ttft(series: Series) -> Drawing | None:
         axes = figure.add_subplot()
         bins = min(_BINS, max(5, len(values_ms) // 4))
         axes.hist(values_ms, bins=bins, color=CURVES[0])
-        named = _latencies(point).get("ttft", {})
-        for (name, value_s), colour, line in zip(
-            named.items(), CURVES[1:], LINES[1:], strict=False
+        for (name, value_ms), colour, line in zip(
+            percentiles_of(values_ms).items(), CURVES[1:], LINES[1:], strict=False
         ):
-            label = f"{name}: {1e3 * value_s:,.4g} ms"
-            axes.axvline(1e3 * value_s, label=label, color=colour, linestyle=line)
+            label = f"{name}: {value_ms:,.4g} ms"
+            axes.axvline(value_ms, label=label, color=colour, linestyle=line)
         axes.set_xlabel("time to first token, ms")
         axes.set_ylabel("requests")
         axes.yaxis.set_major_locator(MaxNLocator(integer=True))
         axes.xaxis.set_major_formatter(_thousands)
         _head(figure, f"Time to first token, {point.name}", _name(series))
-        _legend(figure, axes, columns=3)
+        drawn = f"{len(values_ms):,} request{'s' * (len(values_ms) != 1)}"
+        note = f"lines: percentiles of the {drawn} drawn; p90 of 10 or more, p99 of 100"
+        _legend(figure, columns=3, note=note)
 
-    return _draw(fill, height_in=3.7)
+    return _draw(fill, height_in=3.9)
 
 
 def draw_ceilings(subtitle: str, bars: Sequence[tuple[str, Bar]]) -> Drawing:
@@ -206,40 +214,50 @@ def draw_ceilings(subtitle: str, bars: Sequence[tuple[str, Bar]]) -> Drawing:
         axes.set_xlabel("measured, % of the ceiling")
         axes.grid(visible=False, axis="y")
         _head(figure, "Measured against the ceiling", subtitle)
-        _legend(figure, axes)
+        _legend(figure)
 
     return _draw(fill, height_in=1.6 + 0.5 * len(bars))
 
 
-def _curve(axes: Axes, label: str, series: Series, style: Mapping[str, Any]) -> None:
+def _curve(axes: Axes, label: str, series: Series, aside: float, style: Mapping[str, Any]) -> None:
     measured = [point for point in series.measurement.points if THROUGHPUT in point.client]
     right = [point for point in measured if point.valid]
     wrong = [point for point in measured if not point.valid]
-    axes.plot(*_throughputs(right), label=label, **style)
+    axes.plot(*_throughputs(right, aside), label=label, **style)
     for point in right:
         if found := series.range_of(point, THROUGHPUT):
-            axes.vlines(_CONCURRENCY.of(point), *found, color=style["color"], linewidth=1.2)
+            place = aside * _CONCURRENCY.of(point)
+            axes.vlines(place, *found, color=style["color"], linewidth=1.2)
     if wrong:
         hollow = {"color": style["color"], "linestyle": "none", "markerfacecolor": "none"}
-        axes.plot(*_throughputs(wrong), marker=style["marker"], markersize=9, **hollow)
-        axes.plot(*_throughputs(wrong), marker="x", label=f"{label}: does not count", **hollow)
+        places = _throughputs(wrong, aside)
+        axes.plot(*places, marker=style["marker"], markersize=9, **hollow)
+        axes.plot(*places, marker="x", label=f"{label}: does not count", **hollow)
 
 
-def _throughputs(points: Sequence[Point]) -> tuple[list[float], list[float]]:
-    return [_CONCURRENCY.of(one) for one in points], [one.client[THROUGHPUT] for one in points]
+def _asides(count: int, points: Sequence[Point]) -> list[float]:
+    """Return for each curve the factor that sets it to the side on an axis of logarithms."""
+    places = [place for point in points if (place := _CONCURRENCY.of(point)) > 0]
+    width = math.log2(max(places) / min(places)) if places else 0.0
+    return [2 ** ((number - (count - 1) / 2) * _APART * width) for number in range(count)]
 
 
-def _latencies(point: Point) -> dict[str, dict[str, float]]:
-    """Return latency -> statistic -> seconds, as far as they were measured."""
-    found = {
-        name: {
-            statistic: point.client[key]
-            for statistic in _STATISTICS
-            if (key := f"{name}_{statistic}_s") in point.client
-        }
-        for name in LATENCIES
-    }
-    return {name: values for name, values in found.items() if values}
+def _notes_of_curves(curves: Sequence[Series]) -> list[str]:
+    ranges = [
+        series.range_of(point, THROUGHPUT) for series in curves for point in series.valid_points
+    ]
+    if not any(ranges):
+        return []
+    told = "vertical bars: 95 % interval of the mean over the rounds (Student's t)"
+    notes = [f"{told}; short ones lie behind the marker"]
+    if len(curves) > 1:
+        notes.append("curves stand a little to the side of each other, so that none hides another")
+    return notes
+
+
+def _throughputs(points: Sequence[Point], aside: float) -> tuple[list[float], list[float]]:
+    places = [aside * _CONCURRENCY.of(point) for point in points]
+    return places, [point.client[THROUGHPUT] for point in points]
 
 
 def _load_of(points: Sequence[Point]) -> _Load | None:
@@ -263,14 +281,20 @@ def _dress(axes: Axes, load: _Load, points: Sequence[Point]) -> None:
         axes.xaxis.set_minor_locator(NullLocator())
 
 
+def _from_zero(axes: Axes) -> None:
+    # With the bottom alone the top would stay close above numbers that hardly differ.
+    if (most := axes.dataLim.ymax) > 0:
+        axes.set_ylim(0, 1.08 * most)
+
+
 def _dots(figure: Figure, series: Series, point: Point) -> None:
     from matplotlib.ticker import LogLocator
     from matplotlib.ticker import NullFormatter
 
     axes = figure.add_subplot()
-    found = _latencies(point)
+    found = series.latencies(point)
     places = dict(zip(found, range(len(found) - 1, -1, -1), strict=True))
-    for statistic, style in zip(_STATISTICS, _styles(), strict=False):
+    for statistic, style in zip(PERCENTILES, _styles(), strict=False):
         dots = [
             (1e3 * values[statistic], places[name])
             for name, values in found.items()
@@ -286,7 +310,7 @@ def _dots(figure: Figure, series: Series, point: Point) -> None:
     axes.set_ylim(-0.6, len(places) - 0.4)
     axes.set_xlabel("ms")
     _head(figure, f"Latency, {point.name}", _name(series))
-    _legend(figure, axes, columns=3)
+    _legend(figure, columns=3, note=_MEANS_TOLD)
 
 
 def _styles() -> list[dict[str, Any]]:
@@ -301,12 +325,14 @@ def _head(figure: Figure, title: str, subtitle: str) -> None:
     figure.text(0.012, top, _short(subtitle), va="top", fontsize=_SMALL, color=QUIET)
 
 
-def _legend(figure: Figure, axes: Axes, *, columns: int = 1) -> None:
-    handles, labels = axes.get_legend_handles_labels()
-    if labels:
+def _legend(figure: Figure, *, columns: int = 1, note: str = "") -> None:
+    """Put what the axes name below them, each name once, under a note on all of it."""
+    found = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in figure.axes]
+    named = {label: handle for pairs in found for handle, label in pairs}
+    if named:
         figure.legend(
-            handles, labels, loc="outside lower left", ncols=columns, fontsize=_SMALL,
-            handlelength=3,
+            named.values(), named.keys(), loc="outside lower left", ncols=columns, fontsize=_SMALL,
+            handlelength=3, title=note or None, title_fontsize=_SMALL, alignment="left",
         )  # fmt: skip
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +17,33 @@ from hwval.errors import HwvalError
 from hwval.inert import inside_link
 from hwval.performance.measurement import Measurement
 from hwval.performance.measurement import Point
+from hwval.performance.measurement import Round
 from hwval.result import CellRecord
 from hwval.result import Run
 from hwval.stats import mean_interval
 from hwval.threshold import METRICS
 
-__all__ = ["FILE_NAME", "THROUGHPUT", "Bar", "Series", "bars_of", "read_series"]
+__all__ = [
+    "FILE_NAME",
+    "LATENCIES",
+    "PERCENTILES",
+    "THROUGHPUT",
+    "Bar",
+    "Series",
+    "bars_of",
+    "percentiles_of",
+    "read_series",
+]
 
+LATENCIES: Final[Mapping[str, str]] = {
+    "ttft": "time to first token",
+    "itl": "between tokens (ITL)",
+    "tpot": "per token after the first",
+    "e2el": "whole answer",
+}
+"""Latency -> what it is, in the order of a request's life."""
+PERCENTILES: Final[Mapping[str, int]] = {"p50": 1, "p90": 10, "p99": 100}
+"""Percentile -> values that it needs; of fewer it says no more than the largest of them."""
 FILE_NAME: Final = "performance.json"
 THROUGHPUT: Final = "output_tokens_per_s"
 _VENDORS: Final = {"gfx": "rocm", "sm_": "cuda", "tpu": "tpu", "cpu": "cpu"}
@@ -70,6 +92,27 @@ class Series:
         interval = mean_interval(values)
         is_finite = math.isfinite(interval.low) and math.isfinite(interval.high)
         return (interval.low, interval.high) if is_finite else None
+
+    def latencies(self, point: Point) -> dict[str, dict[str, float]]:
+        """Return latency -> percentile -> seconds, mean over the rounds.
+
+        One for which any round has too few values is left out. Where no round tells how many it
+        has, all are there.
+        """
+        found = {}
+        for name in LATENCIES:
+            count = self._fewest_values(point, name)
+            found[name] = {
+                percentile: point.client[key]
+                for percentile in (PERCENTILES if count is None else _told_of(count))
+                if (key := f"{name}_{percentile}_s") in point.client
+            }
+        return {name: values for name, values in found.items() if values}
+
+    def _fewest_values(self, point: Point, latency: str) -> int | None:
+        rounds = [one for one in self.measurement.rounds if one.point == point.name and one.valid]
+        told = [count for one in rounds if (count := _count(one, latency)) is not None]
+        return min(told, default=None)
 
 
 class Bar(NamedTuple):
@@ -128,3 +171,31 @@ def bars_of(found: Iterable[Series]) -> Iterator[Bar]:
                 if metric not in best or bar.share > best[metric].share:
                     best[metric] = bar
         yield from best.values()
+
+
+def percentiles_of(values: Sequence[float]) -> dict[str, float]:
+    """Return the percentiles that values tell, interpolated linearly as by the load generator.
+
+    Args:
+        values: At least one.
+    """
+    # Before Python 3.13 `quantiles` refuses a single value; twice the same has the same ones.
+    several = values if len(values) > 1 else [*values, *values]
+    cuts = statistics.quantiles(several, n=100, method="inclusive")
+    return {name: cuts[int(name[1:]) - 1] for name in _told_of(len(values))}
+
+
+def _told_of(count: int) -> list[str]:
+    return [name for name, fewest in PERCENTILES.items() if count >= fewest]
+
+
+def _count(one: Round, latency: str) -> int | None:
+    """Return how many values of a latency a round has, None if it does not tell."""
+    answered = one.requests - one.failed
+    if answered <= 0:
+        return None
+    if latency != "itl":
+        return answered
+    # One for each token behind the first of an answer.
+    tokens = one.client.get(THROUGHPUT, 0.0) * (one.duration_s or 0.0)
+    return max(1, round(tokens) - answered) if tokens else None

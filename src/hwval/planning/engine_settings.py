@@ -10,10 +10,12 @@ from typing import Final
 from hwval.planning.interval import GIB_BYTES
 from hwval.planning.parallelism import Parallelism
 
-__all__ = ["EngineSettings", "MemoryDevice", "Version", "parse_version"]
+__all__ = ["KV_CACHE_FLAG", "EngineSettings", "MemoryDevice", "Version", "parse_version"]
 
 Version = tuple[int, int]
 """Major and minor of a release of vLLM; patch releases do not change what is planned here."""
+
+KV_CACHE_FLAG: Final = "--kv-cache-memory-bytes"
 
 _RELEASE: Final = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?")
 
@@ -81,6 +83,7 @@ class EngineSettings:
         max_num_batched_tokens: Tokens in one step.
         kv_cache_dtype: ``--kv-cache-dtype``.
         kv_cache_memory_bytes: ``--kv-cache-memory-bytes``, or ``VLLM_CPU_KVCACHE_SPACE``.
+        cache_key: Which of the two the cell says it with, or would have to.
         block_tokens: ``--block-size``.
         enforce_eager: Whether no graphs are captured.
         expandable_segments: Whether PyTorch's allocator is told so; None if that is not known.
@@ -98,6 +101,7 @@ class EngineSettings:
     max_num_batched_tokens: int | None = None
     kv_cache_dtype: str = "auto"
     kv_cache_memory_bytes: int | None = None
+    cache_key: str = KV_CACHE_FLAG
     block_tokens: int | None = None
     enforce_eager: bool = False
     expandable_segments: bool | None = None

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from hwval.planning.config_values import ShapeError
+from hwval.planning.engine_settings import KV_CACHE_FLAG
 from hwval.planning.engine_settings import EngineSettings
 from hwval.planning.engine_settings import MemoryDevice
 from hwval.planning.interval import GIB_BYTES
@@ -72,12 +73,14 @@ class MemoryPlan:
         overhead: What else is taken, part by part.
         cache: How the cache is laid out.
         capacity_bytes: Memory of the device.
-        requested_bytes: Share of it that the engine takes.
-        available_bytes: What is left for the cache; negative where weights alone are too much.
+        requested_bytes: Share of it that the engine may take; all of it for a cache of given size.
+        available_bytes: What is left for the cache; negative for what is missing of it.
         needed_bytes: What one request of the longest length takes of the cache.
         length_tokens: That length.
         batch_tokens: Tokens of one step.
         free_bytes: What is free before the engine starts; None if that is not known.
+        asked_bytes: Size that the cell gives the cache; None for what is left of the share.
+        cache_key: The flag or variable that says so.
     """
 
     fit: Fit
@@ -92,6 +95,8 @@ class MemoryPlan:
     length_tokens: int
     batch_tokens: int
     free_bytes: int | None = None
+    asked_bytes: int | None = None
+    cache_key: str = KV_CACHE_FLAG
 
     @property
     def longest_tokens(self) -> tuple[int, int]:
@@ -106,29 +111,60 @@ class MemoryPlan:
     def reason(self) -> str:
         """Why it fits or not, in a sentence with numbers."""
         requested, capacity = self.requested_bytes, self.capacity_bytes
-        share = f"{_size(requested)} ({requested / capacity:.0%} of {_size(capacity)})"
+        share = _size(requested)
+        if requested < capacity:
+            share += f" ({requested / capacity:.0%} of {_size(capacity)})"
         if self.cause is Cause.FREE:
             return f"the engine asks for {share}, {_size(self.free_bytes or 0)} are free"
         if self.cause is Cause.WEIGHTS:
             return f"weights take {_size(self.weights.bounds_bytes.low)} of {share}"
         if self.cause is Cause.GRAPHS:
             return f"graphs find only {_size(capacity - requested)} beside {share}"
-        low, high = self.available_bytes.low, self.available_bytes.high
-        return (
-            f"the cache needs {_size(self.needed_bytes)} for one request, "
-            f"{_size(low)}..{_size(high)} are left of {share}"
-        )
+        return self._reason_of_cache(share)
+
+    def _reason_of_cache(self, share: str) -> str:
+        need = f"the cache needs {_size(self.needed_bytes)} for one request"
+        if self.asked_bytes is None:
+            return f"{need}, {self._rest} are left of {share}"
+        if self.asked_bytes < self.needed_bytes:
+            return f"{need}, {self.cache_key} gives it {_size(self.asked_bytes)}"
+        asks = f"{self.cache_key} asks for {_size(self.asked_bytes)}"
+        if self.asked_bytes > self.capacity_bytes:
+            return f"{asks} of {share}"
+        return f"{asks}, {self._rest} are left of {share}"
+
+    @property
+    def _rest(self) -> str:
+        """What weights and overhead leave for a cache."""
+        rest = self.left_bytes
+        low, high = (_size(max(0, bound)) for bound in (rest.low, rest.high))
+        return low if low == high else f"{low}..{high}"
+
+    @property
+    def left_bytes(self) -> Interval:
+        """What weights and overhead leave of what the engine may take; negative if too little."""
+        return Interval(self.requested_bytes, self.requested_bytes) - self._taken_bytes
+
+    @property
+    def _taken_bytes(self) -> Interval:
+        return self.weights.bounds_bytes + overhead_bounds(self.overhead)
 
     @property
     def required_bytes(self) -> Interval:
-        """Weights, overhead and one longest request together."""
-        bounds = self.weights.bounds_bytes + overhead_bounds(self.overhead)
-        return bounds + Interval(self.needed_bytes, self.needed_bytes)
+        """Weights, overhead and cache: one longest request, or the size that the cell gives it."""
+        cache = max(self.needed_bytes, self.asked_bytes or 0)
+        return self._taken_bytes + Interval(cache, cache)
 
     @property
     def margin_bytes(self) -> Interval:
-        """What is left over once one longest request fits; negative where it does not."""
-        return self.available_bytes - Interval(self.needed_bytes, self.needed_bytes)
+        """What is left over of what the engine may take; negative for what is missing.
+
+        A given cache that is too small for one request is missing the rest of it, whatever is left.
+        """
+        asked = self.asked_bytes
+        if asked is not None and asked < self.needed_bytes:
+            return Interval(asked - self.needed_bytes, asked - self.needed_bytes)
+        return Interval(self.requested_bytes, self.requested_bytes) - self.required_bytes
 
 
 def plan_memory(
@@ -194,6 +230,8 @@ def plan_memory(
         length_tokens=length,
         batch_tokens=batch,
         free_bytes=device.free_bytes,
+        asked_bytes=settings.kv_cache_memory_bytes,
+        cache_key=settings.cache_key,
     )
 
 

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any
 from typing import Final
 
+from hwval.planning.advice import advice_of
 from hwval.planning.config_values import ShapeError
 from hwval.planning.engine_settings import EngineSettings
 from hwval.planning.engine_settings import MemoryDevice
@@ -262,7 +263,7 @@ def plan(
         reasons,
         memory,
         ceiling,
-        _advice(memory, tensor, settings, accelerator.partition),
+        advice_of(memory, tensor, settings, accelerator.partition),
         tensor,
         partition_notes(accelerator.partition, settings.parallelism.ranks, memory.capacity_bytes),
     )
@@ -373,21 +374,3 @@ def _enough_ranks(
         if memory.fit is Fit.RUN:
             return ranks
     return None
-
-
-def _advice(
-    memory: MemoryPlan, tensor: int | None, settings: EngineSettings, partition: Partition | None
-) -> tuple[str, ...]:
-    if memory.fit is Fit.RUN:
-        return ()
-    found = []
-    surely, perhaps = memory.longest_tokens
-    if 0 < surely < memory.length_tokens:
-        found.append(f"--max-model-len {surely} fits")
-    elif 0 < perhaps < memory.length_tokens:
-        found.append(f"--max-model-len {perhaps} may fit")
-    if tensor is not None:
-        devices = tensor * settings.parallelism.pipeline * settings.parallelism.data
-        where = f"{devices} such devices" if partition is None else partition.count(devices)
-        found.append(f"--tensor-parallel-size {tensor} fits, on {where}")
-    return tuple(found)

@@ -7,9 +7,7 @@ compute none.
 from __future__ import annotations
 
 from hwval.stats.interval import Interval
-from hwval.stats.interval import bootstrap_interval
 from hwval.stats.interval import mean_interval
-from hwval.stats.interval import percentile_interval
 from hwval.stats.multiple import discoveries
 from hwval.stats.noise import Noise
 from hwval.stats.noise import noise_of
@@ -41,7 +39,6 @@ __all__ = [
     "Loss",
     "Noise",
     "Reference",
-    "bootstrap_interval",
     "compare_with_reference",
     "decide",
     "discoveries",
@@ -50,7 +47,6 @@ __all__ = [
     "more_rounds_can_decide",
     "noise_of",
     "paired_interval",
-    "percentile_interval",
     "ratio_interval",
     "ratio_p_value",
     "rounds_interval",

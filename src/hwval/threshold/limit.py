@@ -9,6 +9,7 @@ import datetime as dt
 import math
 import re
 from collections.abc import Iterator
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated
 from typing import Any
@@ -16,6 +17,7 @@ from typing import Final
 from typing import Literal
 
 from pydantic import AfterValidator
+from pydantic import BeforeValidator
 from pydantic import Field
 from pydantic import PlainValidator
 from pydantic import WithJsonSchema
@@ -35,6 +37,10 @@ BANDS: Final[tuple[Band, ...]] = ("poor", "acceptable", "good", "excellent")
 """From worst to best; ``poor`` is what reaches no other."""
 
 _PERCENT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+# YAML 1.1 takes a number for one only with a point and a sign: 1.0e+9.
+_POWER: Final = re.compile(r"\d+(?:\.\d+)?[eE][-+]?\d{1,2}")
+
+_AMOUNTS: Final = ("floor", "ceiling", *BANDS[1:], "baseline.value")
 
 
 class _Seconds(float):
@@ -56,6 +62,8 @@ def _parse_amount(value: object) -> float:
     if isinstance(value, str):
         if percent := _PERCENT.fullmatch(value):
             return _Part(float(percent[1]) / 100)
+        if _POWER.fullmatch(value):
+            return float(value)
         return _Seconds(parse_duration_s(value))
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError("expected a number")  # noqa: TRY004 - pydantic collects ValueError alone
@@ -200,8 +208,7 @@ class Limit(YamlModel):
             yield f"nothing is promised of {name}; expected one of {allowed} or baseline"
 
     def _amounts(self) -> dict[str, float]:
-        names = ("floor", "ceiling", *BANDS[1:])
-        found = {name: getattr(self, name) for name in names}
+        found = {name: getattr(self, name) for name in _AMOUNTS[:-1]}
         if self.baseline is not None:
             found["baseline.value"] = self.baseline.value
         return {name: value for name, value in found.items() if value is not None}
@@ -226,6 +233,32 @@ class Limit(YamlModel):
                 yield f"{better} ({amounts[better]:g}) is {how} {worse} ({amounts[worse]:g})"
 
 
+def _refuse_texts(limits: object) -> object:
+    """Refuse a text where only a number makes sense; an amount does not know its metric."""
+    for name, limit in limits.items() if isinstance(limits, Mapping) else ():
+        metric = METRICS.get(name)
+        if metric is None or metric.unit == "s":
+            continue
+        for key, text in _texts(limit):
+            try:
+                _parse_amount(text)
+            except ValueError:
+                unit = f"in {metric.unit}" if metric.unit else "or percent, as in 25 %"
+                problem = f"{text!r}: write the plain number, {unit}"
+                raise problem_at(name, f"{name}.{key}: {problem}") from None
+    return limits
+
+
+def _texts(limit: object) -> Iterator[tuple[str, str]]:
+    """Yield the amounts of a limit that are no numbers to YAML."""
+    found: dict[str, object] = dict(limit) if isinstance(limit, Mapping) else {}
+    if isinstance(base := found.get("baseline"), Mapping):
+        found["baseline.value"] = base.get("value")
+    for key in _AMOUNTS:
+        if isinstance(text := found.get(key), str):
+            yield key, text
+
+
 def _check_limits(limits: dict[str, Limit]) -> dict[str, Limit]:
     for name, limit in limits.items():
         try:
@@ -240,6 +273,9 @@ def _limits_schema() -> dict[str, Any]:
 
 
 Limits = Annotated[
-    dict[str, Limit], AfterValidator(_check_limits), Field(json_schema_extra=_limits_schema())
+    dict[str, Limit],
+    BeforeValidator(_refuse_texts),
+    AfterValidator(_check_limits),
+    Field(json_schema_extra=_limits_schema()),
 ]
 """Metric -> what is promised of it, checked at load."""

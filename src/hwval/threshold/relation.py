@@ -117,7 +117,8 @@ def judge_ratio(
     few = min(len(own), len(other))
     if few < LEAST_ROUNDS:
         whose = "both" if paired else than if len(other) == few else "this cell"
-        why = f"{few} rounds of {whose} count, {LEAST_ROUNDS} are needed"
+        count = "1 round" if few == 1 else f"{few} rounds"
+        why = f"{count} of {whose} count{'s' if few == 1 else ''}, {LEAST_ROUNDS} are needed"
         check = _untold(metric, factor, than, why)
         return replace(check, is_open=paired or len(other) >= LEAST_ROUNDS, n=few)
     if (least := min(*own, *other)) <= 0:

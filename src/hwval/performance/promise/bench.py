@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated
+from typing import Final
 from typing import Self
 
 from pydantic import Field
@@ -17,8 +19,12 @@ from hwval.performance.promise.question import OF_SPECULATION
 from hwval.performance.promise.question import RATES_OF_ALL
 from hwval.performance.promise.question import Question
 from hwval.stats import Looks
+from hwval.yamlmodel import problem_at
 
 __all__ = ["BenchLatency", "BenchServe", "BenchThroughput"]
+
+# What other questions have, and a single command has no use for.
+_OF_ROUNDS: Final = ("min_rounds", "max_rounds", "max_duration")
 
 
 class BenchLatency(Question):
@@ -38,6 +44,16 @@ class BenchLatency(Question):
     """Measured iterations; they are the rounds."""
     timeout: Seconds = 1800.0
     """Longest time of the whole command, its start included."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _refuse_rounds(cls, data: object) -> object:
+        for key in _OF_ROUNDS:
+            if isinstance(data, Mapping) and key in data:
+                instead = "timeout bounds it" if key == "max_duration" else "write iterations"
+                problem = "does nothing here: rounds are the iterations of one command"
+                raise problem_at(key, f"{key} {problem}; {instead}")
+        return data
 
     @property
     def looks(self) -> Looks:
