@@ -307,6 +307,15 @@ def test_open_loop_that_its_concurrency_holds_back_says_so(
     assert "1 were in flight already (--concurrency)" in out
 
 
+@pytest.fixture
+def heeded_interrupt() -> Iterator[None]:
+    """Let programs that are started heed Ctrl-C; what runs in the background was told not to."""
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, handler)
+
+
+@pytest.mark.usefixtures("heeded_interrupt")
 def test_interrupt_shows_what_was_measured(engine: FakeEngineProcess) -> None:
     """The table, and exit status 130; nothing of other processes' tracebacks."""
     command = Path(sys.executable).with_name("hwval")
