@@ -32,7 +32,6 @@ from hwval.planning.memory import plan_memory
 from hwval.planning.model_shape import ModelShape
 from hwval.planning.model_shape import ShapeError
 from hwval.planning.model_shape import read_shape
-from hwval.planning.overhead import overhead_bounds
 from hwval.planning.parallelism import Parallelism
 from hwval.planning.storage import Allocator
 from hwval.planning.weights import weights_of
@@ -412,7 +411,7 @@ def overhead_table(cases: list[dict[str, Any]], models: dict[str, Model]) -> boo
             plan = plan_memory(model.shape, settings_of(case), device_of(case))
         except ShapeError:
             continue
-        bounds = overhead_bounds(plan.overhead)
+        bounds = plan.overhead_bytes
         other = plan.requested_bytes - sum(kept) * GIB_BYTES
         widths.append((bounds.high - bounds.low) / GIB_BYTES)
         if bounds.low <= other <= bounds.high:

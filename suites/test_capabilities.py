@@ -27,7 +27,6 @@ from hwval.capability.skills import Skills
 from hwval.capability.sound import trouble_with as trouble_with_sound
 from hwval.capability.sound import why_not_judged
 from hwval.capability.structured import CITY
-from hwval.capability.structured import TOOL_NAME
 from hwval.capability.structured import trouble_with as trouble_with_json
 from hwval.cell import Cell
 from hwval.generate import Generation
@@ -155,28 +154,18 @@ def test_audio_out(speaks: Skills, promises: PromisesSection, record: Record) ->
 
 def test_tool_named(calls_tools: Skills) -> None:
     """A tool that must be called is called, with arguments that fit its schema."""
-    call = calls_tools.call_named_tool()
-
-    assert call.name == TOOL_NAME
-    assert not trouble_with_json(call.arguments, is_call=True)
+    calls_tools.call_named_tool().check()
 
 
 def test_tool_required(calls_tools: Skills) -> None:
     """Where some tool must be called, one is, with arguments that fit its schema."""
-    call = calls_tools.call_required_tool()
-
-    assert call.name == TOOL_NAME
-    assert not trouble_with_json(call.arguments, is_call=True)
+    calls_tools.call_required_tool().check()
 
 
 @pytest.mark.usefixtures("calls_tools", "real_weights")
 def test_tool_chosen(calls_tools: Skills) -> None:
     """A question that needs the tool makes the model call it, about the right city."""
-    call = calls_tools.call_tool()
-
-    assert call.name == TOOL_NAME
-    assert CITY in call.arguments
-    assert not trouble_with_json(call.arguments, is_call=True)
+    calls_tools.call_tool().check(city=CITY)
 
 
 def test_structured_output(fills_schemas: Skills, record: Record) -> None:

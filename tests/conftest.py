@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import cache
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -28,14 +29,18 @@ def missing_docker() -> str | None:
         return str(error).splitlines()[0]
 
 
+def pytest_configure() -> None:
+    """Refuse to run without Docker where it is required; under pytest-xdist before any worker."""
+    if os.environ.get(REQUIRE_DOCKER) == "1" and (reason := missing_docker()):
+        raise pytest.UsageError(f"{REQUIRE_DOCKER}=1, but no Docker daemon answers: {reason}")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Skip what needs Docker where none answers; with HWVAL_REQUIRE_DOCKER=1 fail instead."""
+    """Skip what needs Docker where none answers."""
     needy = [item for item in items if item.get_closest_marker("docker")]
     reason = missing_docker() if needy else None
     if reason is None:
         return
-    if os.environ.get(REQUIRE_DOCKER) == "1":
-        raise pytest.UsageError(f"{REQUIRE_DOCKER}=1, but no Docker daemon answers: {reason}")
     config.stash[_SKIPPED] = f"{len(needy)} Docker tests skipped: {reason}"
     for item in needy:
         item.add_marker(pytest.mark.skip(reason=f"no Docker daemon: {reason}"))
@@ -51,3 +56,22 @@ def pytest_terminal_summary(
     line = config.stash.get(_SKIPPED, None)
     if line is not None:
         terminalreporter.write_line(line, yellow=True, bold=True)
+
+
+# They share a daemon, and some start runs that remove what dead runs left there.
+_IN_ONE_WORKER = ("tests/engine/", "tests/fixtures/")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Give each worker whole files, since what they share is made once a session."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class FileScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for mypy
+        """Groups tests by file, and those that start engines in containers."""
+
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((part for part in _IN_ONE_WORKER if file.startswith(part)), file)
+
+    return FileScheduling(config, log)

@@ -56,7 +56,7 @@ promises:
   performance:
     single_stream:
       output_tokens: 16
-      limits: {decode_tokens_per_s: {relative_to: {cell: base, at_least: 1.1}}}
+      limits: {decode_tokens_per_s: {relative_to: {cell: "sm_90*__base", at_least: 1.1}}}
 include:
   - {hardware: sm_90-h100, name: base, promises: {performance: {single_stream: null}}}
 """

@@ -130,7 +130,7 @@ def test_routes_stand_below_v1_or_at_the_root(
 ) -> None:
     """Infinity without --url-prefix has them at the root; who wants a key has them there too."""
     with serve(answers) as endpoint:
-        assert client.find_api_path(endpoint) == api_path
+        assert client.find_api_path(endpoint, timeout_s=10.0) == api_path
 
 
 def test_routes_at_the_root_are_asked_there() -> None:

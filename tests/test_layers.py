@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -70,6 +70,7 @@ DOORS = {
     "numpy": {
         "hwval.load.summary",
         "hwval.synthetic",
+        "hwval.synthetic.hearing",
         "hwval.synthetic.quantization",
         "hwval.synthetic.sight",
         "hwval.synthetic.weights",
@@ -103,6 +104,7 @@ ENVIRONMENT_READERS = {
     "hwval.engine.docker",
     "hwval.engine.external",
     "hwval.engine.venv",
+    "fixtures.accuracy",
     "fixtures.engine",
     "fixtures.options",
     "fixtures.progress",
@@ -131,17 +133,26 @@ GLUE = modules("fixtures")
 SUITES = modules("suites")
 
 
-def imports_of(name: str, path: Path) -> Iterator[Import]:
-    """Yield every import of a module, those inside functions too."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+@cache
+def nodes_of(path: Path) -> tuple[ast.AST, ...]:
+    """Return all of a module's syntax; to read every module takes seconds."""
+    return tuple(ast.walk(ast.parse(path.read_text("utf-8"))))
+
+
+@cache
+def imports_of(name: str, path: Path) -> tuple[Import, ...]:
+    """Return every import of a module, those inside functions too."""
+    found: list[Import] = []
+    for node in nodes_of(path):
         where = f"{path.relative_to(ROOT)}:{getattr(node, 'lineno', 0)}"
         if isinstance(node, ast.Import):
-            yield from (Import(name, alias.name, where) for alias in node.names)
+            found += (Import(name, alias.name, where) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{where}: relative import"
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"
-                yield Import(name, full if full in HWVAL else str(node.module), where)
+                found.append(Import(name, full if full in HWVAL else str(node.module), where))
+    return tuple(found)
 
 
 def all_imports(names: dict[str, Path]) -> list[Import]:
@@ -159,7 +170,7 @@ def readers_of_environment(names: dict[str, Path]) -> set[str]:
     return {
         name
         for name, path in names.items()
-        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        for node in nodes_of(path)
         if isinstance(node, ast.Attribute) and node.attr in attributes
     }
 

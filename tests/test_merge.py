@@ -10,10 +10,12 @@ import pytest
 
 from hwval.allure import write_allure
 from hwval.errors import UsageError
+from hwval.merge import merge_folders
 from hwval.merge import merge_runs
 from hwval.result import NOT_NAMED
 from hwval.result import CellRecord
 from hwval.result import EndRecord
+from hwval.result import Journal
 from hwval.result import Run
 from hwval.result import read_run
 from hwval.signoff import write_signoff
@@ -252,6 +254,20 @@ def test_warnings_and_releases_are_told_with_their_runs(
     assert run.head.hwval_version == "0.1.0, 0.2.0"
 
 
+def test_question_that_one_run_left_out_is_told(tmp_path: Path, amd: Run, nvidia: Run) -> None:
+    """Another host that asked it does not make up for that; one that could not is no lack."""
+    every = (*ASKED, "generate/stream")
+    amd = replace(amd, head=replace(amd.head, questions=every, all_questions=every))
+    nvidia = replace(nvidia, head=replace(nvidia.head, questions=ASKED, all_questions=every))
+    able = replace(nvidia, head=replace(nvidia.head, all_questions=ASKED))
+    summary = summarise(merged(tmp_path, amd, nvidia))
+    merge_runs([amd, able], tmp_path / "fine")
+
+    assert "Only 2 of 3 questions were selected." in summary.headline
+    assert summary.warnings == ("nvidia selected only 2 of 3 questions",)
+    assert "Only" not in summarise(read_run(tmp_path / "fine")).headline
+
+
 def test_what_does_not_go_together_is_refused(tmp_path: Path, amd: Run, nvidia: Run) -> None:
     """Other matrices, other meanings, cells asked twice, runs given twice; nothing is written."""
     changed = replace(
@@ -260,7 +276,10 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, amd: Run, nvidia: 
     other = replace(nvidia, cells=(replace(AMD, selected=False, fingerprint="ffff"), NVIDIA))
     again = one_run(tmp_path / "again", AMD)
     for run, message in (
-        (changed, "matrices/smoke.yaml is not the same in amd and nvidia"),
+        (
+            changed,
+            "matrices/smoke.yaml is not the same in .* in amd; SHA-256 000000000000 in nvidia",
+        ),
         (other, f"cell {AMD.cell} means something else in amd and nvidia"),
         (again, f"cell {AMD.cell} was asked by amd and again"),
         (amd, "are both the run 'amd'"),
@@ -269,6 +288,48 @@ def test_what_does_not_go_together_is_refused(tmp_path: Path, amd: Run, nvidia: 
             merge_runs([amd, run], tmp_path / "all")
 
     assert not (tmp_path / "all").exists()
+
+
+def test_all_that_is_wrong_is_told_at_once(tmp_path: Path, amd: Run, nvidia: Run) -> None:
+    """Folders that hold no run, too, and what to do; nothing is left out in silence."""
+    for run in (amd, nvidia):
+        with Journal(run.folder) as journal:
+            journal.append(run.head, *run.cells, *run.engines, *run.verdicts)
+    again = one_run(tmp_path / "again", AMD, NVIDIA)
+    with Journal(again.folder) as journal:
+        journal.append(again.head, *again.cells)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "records.jsonl").write_text("{}\n")
+    folders = [tmp_path / name for name in ("amd", "empty", "nvidia", "broken", "amd", "again")]
+
+    with pytest.raises(UsageError) as caught:
+        merge_folders(folders, tmp_path / "all")
+    head, *problems, what_to_do = str(caught.value).splitlines()
+    assert head == "5 things are in the way:"
+    for problem, told in zip(
+        problems,
+        (
+            "empty/records.jsonl: cannot be read",
+            "broken/records.jsonl:1: format version None",
+            "are both the run 'amd'",
+            f"cell {AMD.cell} was asked by amd and again; leave all but one of these runs out",
+            f"cell {NVIDIA.cell} was asked by nvidia and again",
+        ),
+        strict=True,
+    ):
+        assert told in problem
+    assert "leave a run out of the command" in what_to_do
+    assert not (tmp_path / "all").exists()
+
+
+def test_many_cells_of_one_problem_are_one_line(tmp_path: Path) -> None:
+    """The same share that ran twice."""
+    cells = [make_cell(f"m{number}", questions=ASKED) for number in range(5)]
+    runs = [one_run(tmp_path / name, *cells) for name in ("a", "b")]
+
+    with pytest.raises(UsageError, match=r"^5 cells \(.*m2.* and 2 more\) were asked by a and b"):
+        merge_runs(runs, tmp_path / "all")
 
 
 def test_folder_with_anything_in_it_is_left_alone(tmp_path: Path, amd: Run, nvidia: Run) -> None:

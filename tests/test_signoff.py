@@ -130,6 +130,19 @@ def test_cause_evidence_remedy_and_command_are_on_the_page(page: Page) -> None:
         assert text in page.text
 
 
+def test_code_in_a_remedy_is_code(tmp_path: Path) -> None:
+    """And the address behind it a link; the text around both stays as it is."""
+    run = all_outcomes(tmp_path)
+    remedy = "Lower `--max-model-len`, not <b>. See https://docs.example.org/len"
+    engines = tuple(
+        replace(one, diagnosis={**one.diagnosis, "remedy": remedy}) if one.diagnosis else one
+        for one in run.engines
+    )
+    html = render_html(summarise(replace(run, engines=engines)))
+
+    assert "Lower <code>--max-model-len</code>, not &lt;b&gt;. See <a " in html
+
+
 def test_cells_that_were_not_asked_are_listed_with_their_reason(page: Page) -> None:
     """The matrix does not shrink in silence."""
     assert "○ NOT RUN 1 cell: no gfx942-mi300x on this host" in page.text
@@ -358,7 +371,7 @@ def test_host_is_told_in_words(tmp_path: Path) -> None:
     markdown = render_markdown(summarise(run))
 
     assert (
-        "a name lab-7 (x86_64, kernel 6.8) processor EPYC, 2 threads, avx2"
+        "a hostname lab-7 (x86_64, kernel 6.8) processor EPYC, 2 threads, avx2"
         in Page(render_html(summarise(run))).text
     )
     assert "| Host of a: memory | 16.0 GiB |" in markdown

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwval.host import Device
-from hwval.host import Disk
-from hwval.host import Docker
 from hwval.host import Host
-from hwval.host import NumaNode
+from hwval.host import host_rows
 from hwval.signoff_words import facts_of
+from hwval.signoff_words import html_text
 from hwval.signoff_words import inline_code
 from hwval.signoff_words import markdown_text
 from hwval.signoff_words import number_of
 from hwval.signoff_words import numbers_of
 
 HOST = Host("lab-7", "6.8", "x86_64", "3.11.7", "EPYC", ("avx2", "sse"), (0, 1), 2**34)
-GPU = Device(id="gpu0", vendor="rocm", architecture="gfx942", name="MI300X", memory_bytes=2**37)
 
 
 @pytest.mark.parametrize(
@@ -61,28 +57,11 @@ def test_scores_have_intervals_where_they_can() -> None:
     assert [one.text for one in numbers_of({"m_accuracy_ratio": 0.5})] == ["50.0%"]
 
 
-def test_host_has_human_units() -> None:
-    """What nobody looked at is not there."""
-    host = replace(
-        HOST,
-        devices=(GPU, replace(GPU, id="gpu1", index=1)),
-        disks=(Disk("models", "/m", 2**30, 2**31),),
-        docker=Docker("unix:///x", "27.0", "1.46"),
-        numa_nodes=(NumaNode(0), NumaNode(1)),
-        swap_bytes=2**30,
-        notes={"tpu": "no library"},
-    )
-    (facts,) = facts_of(host.to_json())
-    rows = dict(facts.rows)
+def test_host_is_in_words() -> None:
+    """Those that the terminal has."""
+    (facts,) = facts_of(HOST.to_json())
 
-    assert rows["name"] == "lab-7 (x86_64, kernel 6.8)"
-    assert rows["processor"] == "EPYC, 2 threads, avx2"
-    assert rows["memory"] == "16.0 GiB, 1.00 GiB of swap"
-    assert rows["accelerators"] == "2 x MI300X, gfx942, 128 GiB (gpu0, gpu1)"
-    assert rows["disk: models"] == "1.00 GiB of 2.00 GiB free, /m"
-    assert rows["docker"] == "27.0 (API 1.46)"
-    assert rows["note on tpu"] == "no library"
-    assert not {"v", "hub token", "cached models"} & set(rows)
+    assert list(facts.rows) == list(host_rows(HOST))
 
 
 def test_hosts_of_merged_runs_are_told_by_their_runs() -> None:
@@ -130,3 +109,27 @@ def test_commands_are_code_unless_they_could_end_it() -> None:
     assert inline_code("a --b='*c_d*'") == "`a --b='*c_d*'`"
     assert inline_code("a | b_c") == "a \\| b\\_c"
     assert inline_code("") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("run `a` and `b c`", "run <code>a</code> and <code>b c</code>"),
+        ("`<script>`", "<code>&lt;script&gt;</code>"),
+        ("`a\nb` ``c`` `", "<code>a b</code> ``c`` `"),
+        ("\x1b`'`", "\\x1b<code>&#39;</code>"),
+    ],
+)
+def test_code_in_a_sentence_is_code_on_the_page(text: str, expected: str) -> None:
+    """A pair of backticks; all else stays as it is written."""
+    assert str(html_text(text)) == expected
+
+
+@given(st.text(alphabet="ab`<>&'\"/ \n\x00"))
+def test_no_element_but_code_comes_of_text(text: str) -> None:
+    """And every one of them is closed before the next begins."""
+    html = str(html_text(text))
+    rest = re.sub(r"<code>[^<>]*</code>", "", html)
+
+    assert not set("<>\"'") & set(rest)
+    assert "\x00" not in html

@@ -92,7 +92,7 @@ def probe_ready(endpoint: Endpoint, timeout_s: float = 2.0) -> bool:
     return status == _HTTP_OK
 
 
-def find_api_path(endpoint: Endpoint, timeout_s: float = _TIMEOUT_S) -> str:
+def find_api_path(endpoint: Endpoint, timeout_s: float) -> str:
     """Return what stands before the routes of OpenAI's API: ``/v1``, or nothing.
 
     Infinity has its routes at the root unless it is told otherwise.
@@ -133,18 +133,17 @@ def list_models(endpoint: Endpoint, timeout_s: float = _TIMEOUT_S) -> tuple[Serv
     return tuple(_served_model(endpoint, entry) for entry in entries)
 
 
-def server_version(endpoint: Endpoint, timeout_s: float = _TIMEOUT_S) -> str | None:
+def server_version(endpoint: Endpoint) -> str | None:
     """Return what vLLM says its version is; None for a server that does not know the question.
 
     Args:
         endpoint: The server.
-        timeout_s: Longest wait, seconds > 0.
 
     Raises:
         EngineUnreachable: No answer.
         ResponseError: An error status other than "no such path".
     """
-    with _http(endpoint, timeout_s) as http:
+    with _http(endpoint, _TIMEOUT_S) as http:
         response = _get(http, "/version")
     if response.status_code in _NO_SUCH_PATH:
         return None
@@ -153,7 +152,7 @@ def server_version(endpoint: Endpoint, timeout_s: float = _TIMEOUT_S) -> str | N
     return version if isinstance(version, str) else None
 
 
-def fetch_metrics(endpoint: Endpoint, timeout_s: float = _TIMEOUT_S) -> Mapping[str, float]:
+def fetch_metrics(endpoint: Endpoint) -> Mapping[str, float]:
     """Return metric name -> value, summed over all labels (engines, models, reasons).
 
     Histogram buckets are left out, since they are cumulative and have no sum; so are values that
@@ -161,22 +160,19 @@ def fetch_metrics(endpoint: Endpoint, timeout_s: float = _TIMEOUT_S) -> Mapping[
 
     Args:
         endpoint: The server.
-        timeout_s: Longest wait, seconds > 0.
 
     Raises:
         EngineUnreachable: No answer.
         ResponseError: An error status.
     """
     totals: dict[str, float] = {}
-    for sample in _samples(_get_metrics(endpoint, timeout_s)):
+    for sample in _samples(_get_metrics(endpoint)):
         if not sample.name.endswith("_bucket"):
             totals[sample.name] = totals.get(sample.name, 0.0) + sample.value
     return totals
 
 
-def fetch_metric_labels(
-    endpoint: Endpoint, name: str, timeout_s: float = _TIMEOUT_S
-) -> tuple[Mapping[str, str], ...]:
+def fetch_metric_labels(endpoint: Endpoint, name: str) -> tuple[Mapping[str, str], ...]:
     """Return the labels of each sample of a metric: one for each engine behind the server.
 
     vLLM tells facts this way: ``vllm:cache_config_info`` has the value 1 and labels such as
@@ -185,7 +181,6 @@ def fetch_metric_labels(
     Args:
         endpoint: The server.
         name: Full name of the metric.
-        timeout_s: Longest wait, seconds > 0.
 
     Raises:
         EngineUnreachable: No answer.
@@ -193,7 +188,7 @@ def fetch_metric_labels(
     """
     return tuple(
         {key: _unescape(value) for key, value in _LABEL.findall(sample.labels)}
-        for sample in _samples(_get_metrics(endpoint, timeout_s))
+        for sample in _samples(_get_metrics(endpoint))
         if sample.name == name
     )
 
@@ -281,8 +276,8 @@ def _get_json(endpoint: Endpoint, path: str, timeout_s: float) -> Any:
         return _decode(endpoint, path, _get(http, path))
 
 
-def _get_metrics(endpoint: Endpoint, timeout_s: float) -> str:
-    with _http(endpoint, timeout_s) as http:
+def _get_metrics(endpoint: Endpoint) -> str:
+    with _http(endpoint, _TIMEOUT_S) as http:
         response = _get(http, "/metrics")
     _require_ok(endpoint, "/metrics", response)
     return response.text

@@ -240,8 +240,9 @@ def _uncounted(gallery: Gallery) -> Iterator[Uncounted]:
         for note in measurement.notes:
             yield Uncounted(cell, question, "", note, counts=True)
         for point in measurement.points:
-            if reasons := list(point.why_invalid):
-                why = "; ".join(reasons[:_SHOWN_REASONS])
-                if len(reasons) > _SHOWN_REASONS:
-                    why += f"; and {len(reasons) - _SHOWN_REASONS} more"
+            reasons = list(point.why_invalid)
+            hidden = len(reasons) - _SHOWN_REASONS
+            more = f"; and {hidden} more" if hidden > 0 else ""
+            if reasons:
+                why = "; ".join(reasons[:_SHOWN_REASONS]) + more
                 yield Uncounted(cell, question, point.name, why, counts=point.valid)

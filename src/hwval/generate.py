@@ -9,8 +9,10 @@ from __future__ import annotations
 import concurrent.futures
 import math
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -21,11 +23,12 @@ from typing import NamedTuple
 from hwval.clock import Stopwatch
 from hwval.clock import sleep
 from hwval.errors import ResponseError
+from hwval.inert import one_line
 
 if TYPE_CHECKING:
     from openai import OpenAI
 
-__all__ = ["Answer", "Generation", "HangUp"]
+__all__ = ["Answer", "Generation", "HangUp", "in_agreed_form"]
 
 _PROMPT: Final = "The first thing that a new engine should be asked is"
 _UNICODE_PROMPT: Final = "Grüße, 世界! 안녕하세요, नमस्ते, مرحبا, 👩‍🚀🇳🇵 e\u0301 \u202eabc\u202c ½ ℵ₀"
@@ -37,6 +40,28 @@ _TRAFFIC: Final = tuple((f" {n} more" * (8 + 3 * n), 8 + 4 * n) for n in range(1
 # Of these at least one is a single token in the tokenizers of the model families we know.
 _FILLERS: Final = (" a", " ba", " the")
 _POLL_S: Final = 0.05
+
+
+# What reading an answer of another form raises: the client hands on whatever the server sends.
+_NOT_THE_FORM: Final = (AttributeError, LookupError, TypeError, ValueError)
+
+
+@contextmanager
+def in_agreed_form() -> Iterator[None]:
+    """Let an answer that cannot be read be the server's fault, not that of whoever reads it.
+
+    A server may answer 200 with a page of HTML, without choices, or with null for a text.
+
+    Raises:
+        ResponseError: Reading it failed.
+    """
+    try:
+        yield
+    except _NOT_THE_FORM as error:
+        found = f"{type(error).__name__}: {one_line(str(error))[:200]}"
+        raise ResponseError(
+            f"the answer is not of the form that the OpenAI API has: {found}"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +166,7 @@ class Generation:
         """Output that a request may ask for beside a short prompt."""
         return max(self.context_tokens - 64, 1)
 
+    @in_agreed_form()
     def complete(self, prompt: str | Sequence[int] = _PROMPT, **wishes: Any) -> Answer:
         """Ask for a completion and wait for the whole of it."""
         answer = self._client.completions.create(**self._request(wishes), prompt=prompt)
@@ -148,7 +174,7 @@ class Generation:
         usage = answer.usage
         told = choice.logprobs
         return Answer(
-            text=choice.text,
+            text=_text(choice.text),
             finish_reason=choice.finish_reason,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             output_tokens=usage.completion_tokens if usage else 0,
@@ -161,6 +187,7 @@ class Generation:
         """Ask for ``tokens`` greedy tokens, with their alternatives, past any natural end."""
         return self.complete(prompt, max_tokens=tokens, ignore_eos=True, logprobs=_ALTERNATIVES)
 
+    @in_agreed_form()
     def score(self, text: str) -> tuple[float, ...] | None:
         """Return the log probability of each token of ``text`` but the first, as the engine reads.
 
@@ -183,6 +210,7 @@ class Generation:
             return None
         return _numbers(told.token_logprobs[1:count])
 
+    @in_agreed_form()
     def chat(self, prompt: str = _PROMPT, **wishes: Any) -> Answer:
         """Ask for a chat answer and wait for the whole of it."""
         answer = self._client.chat.completions.create(
@@ -191,13 +219,14 @@ class Generation:
         choice = answer.choices[0]
         usage = answer.usage
         return Answer(
-            text=choice.message.content or "",
+            text=_text(choice.message.content or ""),
             finish_reason=choice.finish_reason,
             prompt_tokens=usage.prompt_tokens if usage else 0,
             output_tokens=usage.completion_tokens if usage else 0,
             role=choice.message.role,
         )
 
+    @in_agreed_form()
     def stream(self, prompt: str = _PROMPT, **wishes: Any) -> Answer:
         """Ask for a completion piece by piece."""
         request = self._request(wishes)
@@ -208,6 +237,7 @@ class Generation:
                 if chunk.choices
             )
 
+    @in_agreed_form()
     def stream_chat(self, prompt: str = _PROMPT, **wishes: Any) -> Answer:
         """Ask for a chat answer piece by piece."""
         messages = [{"role": "user", "content": prompt}]
@@ -342,6 +372,12 @@ class Generation:
         wishes = {"temperature": 0.0, "max_tokens": self.output_tokens, **wishes}
         body = {name: wishes.pop(name) for name in _EXTENSIONS & wishes.keys()}
         return {"model": self._model, "extra_body": body or None, **wishes}
+
+
+def _text(said: object) -> str:
+    if not isinstance(said, str):
+        raise TypeError(f"{said!r} in the place of a text")
+    return said
 
 
 def _numbers(values: Iterable[float | None]) -> tuple[float, ...]:

@@ -161,7 +161,6 @@ def make_engine(
             cache_dir=settings.cache_dir,
             secret_names=("HF_TOKEN", *placed.entry.pass_environment),
         )
-    from hwval.engine.docker import DockerDeadlines
     from hwval.engine.docker import DockerEngine
 
     # On the host's network the image's own port may be another engine's.
@@ -173,7 +172,7 @@ def make_engine(
         run_id=settings.run_id,
         pull=settings.pull,
         progress=progress,
-        deadlines=DockerDeadlines(pull_s=placed.entry.deadlines.pull_s),
+        pull_s=placed.entry.deadlines.pull_s,
     )
 
 
@@ -198,6 +197,7 @@ def container_spec(
         UsageError: Nobody knows how such a container is started.
     """
     cell, image = placed.cell, placed.image
+    is_vllm = image.server is Server.VLLM
     target = f"{_MODELS_IN_CONTAINER}/{model.name}" if model else hub_name(cell)
     spec = build_spec(
         _at_revision(cell),
@@ -207,7 +207,7 @@ def container_spec(
         lease=lease,
         mounts=(Mount(model, target, read_only=True),) if model else (),
         hf_cache=_hf_cache() if model is None else None,
-        vllm_cache=_compile_cache(settings.cache_dir, cell.image) if image.vllm_cache else None,
+        vllm_cache=_compile_cache(settings.cache_dir, cell.image) if is_vllm else None,
         secret_names=("HF_TOKEN", *placed.entry.pass_environment),
         entrypoint=image.entrypoint_override,
         port=port or image.port,

@@ -20,6 +20,7 @@ from hwval.cell import Dtype
 from hwval.cell import slug
 from hwval.client import list_models
 from hwval.engine.external import ExternalEngine
+from hwval.engine.spec import rank_count
 from hwval.errors import HwvalError
 from hwval.errors import MatrixError
 from hwval.errors import SelectionError
@@ -54,7 +55,6 @@ __all__ = [
     "PlacedCell",
     "Selection",
     "external_selection",
-    "lease_count",
     "select",
     "wanted_mode",
 ]
@@ -95,7 +95,7 @@ class PlacedCell:
     @property
     def lease_count(self) -> int:
         """How many devices its engine gets."""
-        return lease_count(self.cell)
+        return _lease_count(self.cell)
 
     @property
     def roofline(self) -> Roofline | None:
@@ -234,19 +234,13 @@ def external_selection(
     return replace(selection, placed=(replace(placed, image=image),))
 
 
-def lease_count(cell: Cell) -> int:
+def _lease_count(cell: Cell) -> int:
     """Return how many devices the engine of a cell gets.
 
     Where the matrix names the mode of whole cards, the engine gets as many of their partitions as
     it has ranks, so that others find room beside it; else as many devices as the matrix says.
     """
-    if not cell.partition_mode:
-        return cell.device_count
-    ranks = cell.tensor_parallel_size
-    for axis in ("pipeline-parallel-size", "data-parallel-size"):
-        given = cell.arg(axis)
-        ranks *= given if isinstance(given, int) and given > 0 else 1
-    return max(ranks, 1)
+    return rank_count(cell) if cell.partition_mode else cell.device_count
 
 
 def _place_all(entries: Iterable[MatrixEntry], host: Host) -> tuple[PlacedCell, ...]:
@@ -255,7 +249,7 @@ def _place_all(entries: Iterable[MatrixEntry], host: Host) -> tuple[PlacedCell, 
     placed = []
     for entry in entries:
         cell = entry.cell
-        wanted = (cell.hardware, lease_count(cell), cell.partition_mode)
+        wanted = (cell.hardware, _lease_count(cell), cell.partition_mode)
         if wanted not in known:
             known[wanted] = _place_hardware(entry.catalogue, *wanted, host)
         if cell.image not in images:
@@ -383,7 +377,7 @@ def _cell_of_server(url: str, engine: ExternalEngine) -> PlacedCell:
         hint = f"its key, if it has one, is read from {EXTERNAL_KEY_VARIABLE}"
         raise SelectionError(f"--engine-url {url}: {error}; {hint}") from error
     if not models:
-        raise SelectionError(f"--engine-url {url}: the server lists no model")
+        raise SelectionError(f"--engine-url {url}: the server lists no model; load one into it")
     image = f"external:{slug(urlsplit(engine.name).netloc)}"
     cell = Cell("external", 1, image, models[0].id, Dtype.AUTO)
     catalogue = _knowing(load_catalogue(), image, models[0].owner)

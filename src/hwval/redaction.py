@@ -10,7 +10,6 @@ import os
 import re
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 from typing import AnyStr
 from typing import Final
 
@@ -37,16 +36,15 @@ def looks_secret(name: str) -> bool:
     return _SECRET_NAME.search(name) is not None
 
 
-def secret_values(environment: Mapping[str, str] | None = None) -> tuple[str, ...]:
-    """Return the secrets among environment variables, this process's by default.
+def secret_values() -> tuple[str, ...]:
+    """Return the secrets among the environment variables of this process.
 
     A variable counts by its name. A value that is a path or as short as a switch is no secret:
     removing ``1`` or ``/root`` everywhere would only ruin the records.
     """
-    variables = os.environ if environment is None else environment
     return tuple(
         value
-        for name, value in variables.items()
+        for name, value in os.environ.items()
         if looks_secret(name) and len(value) >= _SHORTEST_UNASKED and not os.path.exists(value)  # noqa: PTH110 - a value need not be a path
     )
 

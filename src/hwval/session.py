@@ -196,7 +196,11 @@ class CellSession:
         def wait(text: str) -> None:
             self._progress(text, watch.elapsed_s, _INSTANCE_WAIT_S)
             if watch.elapsed_s > _INSTANCE_WAIT_S:
-                raise HostError(f"lease devices for {entry.cell.id}: {text}")
+                raise HostError(
+                    f"lease devices for {entry.cell.id}: {text}, expected them within "
+                    f"{_INSTANCE_WAIT_S:.0f} s. End the run that holds them, or ask for fewer "
+                    "instances."
+                )
 
         lease = self.lease
         if placed.vendor != "cpu":

@@ -31,6 +31,7 @@ from hwval.resources import resource_path
 from hwval.result import VerdictRecord
 from hwval.result import read_run
 from hwval.signoff_words import facts_of
+from hwval.signoff_words import html_text
 from hwval.signoff_words import inline_code
 from hwval.signoff_words import markdown_text
 from hwval.signoff_words import numbers_of
@@ -150,6 +151,7 @@ def _render(template: str, summary: Summary, gallery: Gallery, finalize: Any) ->
         format_counts=format_counts,
         format_number=format_number,
         inline_code=inline_code,
+        prose=html_text,
         inside_link=inert.inside_link,
         web_link=inert.web_link,
         checks_of=measured_of,

@@ -16,10 +16,11 @@ from typing import Final
 from typing import NamedTuple
 
 from markupsafe import Markup
+from markupsafe import escape
 
 from hwval.errors import UsageError
-from hwval.host import Device
 from hwval.host import Host
+from hwval.host import host_rows
 from hwval.inert import markdown
 from hwval.inert import one_line
 from hwval.measured import AT_POINT
@@ -31,6 +32,7 @@ __all__ = [
     "Facts",
     "Number",
     "facts_of",
+    "html_text",
     "inline_code",
     "markdown_text",
     "number_of",
@@ -48,7 +50,7 @@ _SCORE_LABELS: Final = {
 _UNITS: Final = {"w": "W", "nats": "nats"}
 _RUN: Final = "run "
 """Of runs that were merged, each has its host's facts below this and its name."""
-_TELLING_FLAGS: Final = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+_CODE: Final = re.compile(r"(?<!`)`(?P<code>[^`]+)`(?!`)")
 _LIVE_MARKDOWN: Final = re.compile(
     r"(?P<link>https?://[^\s<>|`$\\\"']*[^\s<>|`$\\\"'.,;:!?)\]])|(?<!`)`(?P<code>[^`|]+)`(?!`)"
 )
@@ -151,6 +153,18 @@ def markdown_text(text: str) -> Markup:
     return Markup("".join(parts))  # noqa: S704 - between links and code all is escaped
 
 
+def html_text(text: str) -> Markup:
+    """Return ``text`` as one line of inert HTML in which code is code.
+
+    Example:
+        >>> str(html_text("<b> Run `a<b`, not ``this``"))
+        '&lt;b&gt; Run <code>a&lt;b</code>, not ``this``'
+    """
+    # Escaping adds no backtick and takes none away.
+    escaped = str(escape(one_line(text)))
+    return Markup(_CODE.sub(r"<code>\g<code></code>", escaped))  # noqa: S704 - escaped above
+
+
 def inline_code(text: str) -> Markup:
     """Return ``text`` as Markdown code within a line; as text where it could end that code."""
     line = one_line(text)
@@ -184,7 +198,7 @@ def facts_of(host: Mapping[str, Any]) -> Sequence[Facts]:
 
 def _rows(facts: Mapping[str, Any]) -> Sequence[tuple[str, str]]:
     try:
-        return list(_host_rows(Host.from_json(facts)))
+        return list(host_rows(Host.from_json(facts)))
     except UsageError:  # of another release, or written by hand
         known = ((name, value) for name, value in facts.items() if name != "v")
         return [
@@ -200,40 +214,3 @@ def _fact(name: str, value: Any) -> str:
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _host_rows(host: Host) -> Iterator[tuple[str, str]]:
-    yield "name", f"{host.hostname} ({host.machine}, kernel {host.kernel or 'unknown'})"
-    flags = [flag for flag in _TELLING_FLAGS if flag in host.cpu_flags]
-    threads = f"{len(host.cpus)} thread" + ("s" if len(host.cpus) != 1 else "")
-    yield "processor", ", ".join([host.cpu_model or "unknown", threads, *flags])
-    swap = f", {format_bytes(host.swap_bytes)} of swap" if host.swap_bytes else ""
-    yield "memory", (format_bytes(host.memory_bytes) if host.memory_bytes else "unknown") + swap
-    if len(host.numa_nodes) > 1:
-        yield "memory nodes", str(len(host.numa_nodes))
-    yield "accelerators", "; ".join(_accelerators(host)) or "none found"
-    yield "python", host.python
-    yield from {**host.drivers, **host.versions}.items()
-    yield from ((f"kernel: {name}", value) for name, value in host.settings.items())
-    if host.docker is not None:
-        yield "docker", f"{host.docker.version} (API {host.docker.api_version})"
-    for disk in host.disks:
-        room = f"{format_bytes(disk.free_bytes)} of {format_bytes(disk.total_bytes)} free"
-        yield f"disk: {disk.purpose}", f"{room}, {disk.path}"
-    yield from ((f"note on {subject}", note) for subject, note in host.notes.items())
-
-
-def _accelerators(host: Host) -> Iterator[str]:
-    """Yield the devices, those that are alike as one with their number and ids."""
-    alike: dict[str, list[Device]] = {}
-    for device in host.devices:
-        alike.setdefault(_device(device), []).append(device)
-    for line, devices in alike.items():
-        count = f"{len(devices)} x " if len(devices) > 1 else ""
-        yield f"{count}{line} ({', '.join(device.id for device in devices)})"
-
-
-def _device(device: Device) -> str:
-    size = format_bytes(device.memory_bytes) if device.memory_bytes else "unknown memory"
-    parts = [device.name or device.vendor, device.architecture or "unknown architecture", size]
-    return ", ".join([*parts, *filter(None, [device.partition_mode.upper()])])

@@ -24,7 +24,7 @@ import yaml
 from hwval.errors import MatrixError
 from hwval.spelling import near_names
 
-__all__ = ["Place", "WrittenFloat", "YamlFile", "format_place", "load_yaml"]
+__all__ = ["Place", "WrittenFloat", "YamlFile", "load_yaml"]
 
 Place = tuple[str | int, ...]
 """Keys and indices that lead to a value: ``("axes", "dtype", 0)``."""
@@ -83,7 +83,7 @@ class YamlFile:
             key: Key inside that value whose line is meant, where ``problem`` itself names it.
         """
         known = self.known(place)
-        where = f"{format_place(known)}: " if known else ""
+        where = f"{_format_place(known)}: " if known else ""
         line = self.line(known if key is None else (*known, key))
         return MatrixError(f"{where}{problem}", file=self.name, line=line)
 
@@ -116,11 +116,11 @@ class YamlFile:
         return known
 
 
-def format_place(place: Place) -> str:
+def _format_place(place: Place) -> str:
     """Return a place as a person would write it.
 
     Example:
-        >>> format_place(("axes", "dtype", 0))
+        >>> _format_place(("axes", "dtype", 0))
         'axes.dtype[0]'
     """
     parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)

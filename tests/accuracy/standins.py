@@ -37,7 +37,7 @@ class Task:
     VERSION = 2
     _filters = (LastWord(),)
     _metric_fn_list = ("match",)
-    config = SimpleNamespace(doc_to_choice=None)
+    config = SimpleNamespace(doc_to_choice=None, doc_to_target="target")
 
     def __init__(self, right: float = 1) -> None:
         self._right = right

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from hwval.accuracy.grading import Grader
+from hwval.accuracy.grading import check_answerable
 from hwval.accuracy.grading import question_hash
 from hwval.accuracy.job import SetbackError
 from tests.accuracy.standins import LastWord
@@ -33,6 +35,43 @@ def test_a_question_is_known_by_all_that_is_asked() -> None:
 
     assert len(set(hashes)) == len(hashes)
     assert question_hash(task, document | {"source": "a book"}) == hashes[0]
+
+
+@pytest.mark.parametrize(
+    ("document", "choices", "words"),
+    [
+        ({"target": "x"}, None, ""),
+        ({"target": 0}, None, ""),
+        ({"target": " "}, None, "question 1 of its data has no right answer: ' '"),
+        ({"target": None}, None, "no right answer: 'None'"),
+        ({}, None, "question 1 of its data has no column 'target'"),
+        ({"target": 1}, ["a", "b"], ""),
+        ({"target": "b"}, ["a", "b"], ""),
+        ({"target": 2}, ["a", "b"], "no right answer among its 2 choices: '2'"),
+        ({"target": -1}, ["a", "b"], "among its 2 choices"),
+        ({"target": ["c", "b"]}, ["a", "b"], ""),
+    ],
+)
+def test_questions_without_a_right_answer_are_not_asked(
+    document: dict[str, Any], choices: list[str] | None, words: str
+) -> None:
+    """The harness would count every answer as wrong; a column of another name is enough."""
+    task = Task()
+    task.config = SimpleNamespace(
+        doc_to_target="target", doc_to_choice="x" if choices else None, process_results=None
+    )
+    # As the harness does where there is no such column.
+    task.doc_to_target = lambda document: document.get("target", "target")  # type: ignore[method-assign]
+    task.doc_to_choice = lambda _: choices  # type: ignore[attr-defined]
+    rows = [{"target": "b"}, document]
+
+    if not words:
+        check_answerable(task, rows)
+    else:
+        with pytest.raises(SetbackError, match=re.escape(words)):
+            check_answerable(task, rows)
+        task.config.process_results = len
+        check_answerable(task, rows)  # scored by code of the task's own
 
 
 def test_only_right_or_wrong_can_be_judged() -> None:

@@ -112,6 +112,20 @@ def test_another_task_version_is_not_comparable() -> None:
     assert "not comparable" in check.text
 
 
+def test_questions_that_repeat_do_not_make_sure() -> None:
+    """Data that were joined twice would pass with half the questions; a few repeats are told."""
+    few, many = (judged(promise(), score(450, 717, repeated=count)) for count in (20, 360))
+    alike = [dataclasses.replace(sample(0, correct=True), index=index) for index in range(400)]
+    pair = judge_pair("t", promise(paired_with="x"), alike, alike, partner="x")
+
+    assert few.outcome is Outcome.PASS
+    assert "20 questions stand in the data more than once" in few.text
+    assert many.outcome is Outcome.INCONCLUSIVE
+    assert many.text.startswith("t: 360 of 717 questions are in the data more than once")
+    assert pair.outcome is Outcome.INCONCLUSIVE
+    assert "399 of 400 questions" in pair.text
+
+
 def test_a_standard_error_may_stand_in_for_n() -> None:
     """A reference that is less sure decides less."""
     sure = judged(promise(n=None, stderr=0.001), score(420, 717))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hwval.capability.asked import tools_hint
 from hwval.capability.asked import why_not_asked
 from hwval.capability.promise import CapabilitiesSection
 from hwval.catalogue import Capability
@@ -91,3 +92,17 @@ def test_pooling_server_writes_no_text() -> None:
     assert "embeddings need runner" in (_why_not(Capability.EMBEDDINGS, both) or "")
     assert _why_not(Capability.EMBEDDINGS, VECTORS) is None
     assert _why_not(Capability.EMBEDDINGS, both, server=Server.INFINITY) is None
+
+
+def test_hint_names_the_flags_that_are_missing() -> None:
+    """Or the parser that may be the wrong one; of other servers no flags are known."""
+    parser, choice = ("tool-call-parser", "hermes"), ("enable-auto-tool-choice", True)
+
+    def hint(*flags: tuple[str, str | bool], server: Server = Server.VLLM) -> str:
+        cell = Cell("cpu", 1, "img:1", "m", Dtype.AUTO, engine_args=flags)
+        return tools_hint(cell, server)
+
+    assert "{tool-call-parser: NAME, enable-auto-tool-choice: true}" in hint()
+    assert hint(parser).endswith("set engine: {enable-auto-tool-choice: true}")
+    assert "tool-call-parser hermes must be the one for this model" in hint(parser, choice)
+    assert hint(server=Server.LLAMA_CPP) == ""

@@ -16,6 +16,8 @@ from hwval.capability.needle import haystack
 from hwval.capability.needle import sentences_within
 from hwval.client import openai_client
 from hwval.engine.base import Endpoint
+from hwval.errors import ResponseError
+from hwval.generate import Answer
 from hwval.generate import Generation
 from tests.fakes.process import FakeEngineProcess
 
@@ -77,3 +79,36 @@ def test_missed_depths_are_told(knowing: Generation) -> None:
 
     assert len(missed) == 1
     assert missed[0].startswith("at 25% of 2000 tokens: ' ")
+
+
+@pytest.mark.parametrize(
+    ("said", "missed"), [(f" {ANSWER}.", 0), (f"1{ANSWER}", 1), (f"{ANSWER}0", 1), ("", 1)]
+)
+def test_only_the_number_itself_is_the_answer(said: str, missed: int) -> None:
+    """Of a long text one boat's number ends in it."""
+    assert len(depths_without_answer(_Said(said, 15), 2000, (0.5,))) == missed  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("per_sentence", [0, 0.5])
+def test_a_server_that_does_not_count_tells_nothing_of_a_length(per_sentence: float) -> None:
+    """Neither found nor missed: how long the text was is not known."""
+    with pytest.raises(ResponseError, match="the server counts"):
+        depths_without_answer(_Said(ANSWER, per_sentence), 2000, (0.5,))  # type: ignore[arg-type]
+
+
+def test_a_text_that_was_cut_is_no_long_context() -> None:
+    """As by a server that keeps the end alone, where the needle may stand."""
+    with pytest.raises(ResponseError, match="counts 500: what it answers says nothing"):
+        depths_without_answer(_Said(ANSWER, 15, most=500), 2000, (1.0,))  # type: ignore[arg-type]
+
+
+class _Said:
+    """Stands in for `Generation`: says one thing, and counts so many tokens a sentence."""
+
+    def __init__(self, said: str, per_sentence: float, most: int = 10**6) -> None:
+        self._said, self._per_sentence, self._most = said, per_sentence, most
+
+    def complete(self, prompt: str, *, max_tokens: int) -> Answer:
+        del max_tokens
+        tokens = min(int(prompt.count("Boat") * self._per_sentence), self._most)
+        return Answer(self._said, "length", prompt_tokens=tokens)

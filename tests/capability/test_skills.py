@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from collections.abc import Iterator
@@ -128,6 +129,21 @@ def test_voice_is_a_sound(able: Skills) -> None:
     assert trouble_with_sound(able.speak("Cherry")) == ""
 
 
+def test_voice_has_its_name_where_each_server_looks_for_it() -> None:
+    """vLLM-Omni leaves the name inside ``audio`` unread, and answers by a choice of its own."""
+    sent: dict[str, Any] = {}
+    texts = SimpleNamespace(message=SimpleNamespace(content="Good morning.", audio=None))
+    sound = SimpleNamespace(message=SimpleNamespace(audio=SimpleNamespace(data="UklGRg==")))
+
+    def answer(**wishes: Any) -> Any:
+        sent.update(wishes)
+        return SimpleNamespace(choices=[texts, sound])
+
+    client: Any = SimpleNamespace(chat=SimpleNamespace(completions=SimpleNamespace(create=answer)))
+    assert Skills(client, model="m", has_meaning=True).speak("Chelsie") == b"RIFF"
+    assert sent["audio"]["voice"] == sent["extra_body"]["speaker"] == "Chelsie"
+
+
 def test_silent_voice_is_caught() -> None:
     """A file of zeros is no speech."""
     with asking(lies=("silent",)) as skills:
@@ -170,9 +186,37 @@ def test_missing_call_tells_what_came_instead() -> None:
     """An answer in words is no call."""
     with (
         asking(lies=("no-call",)) as skills,
-        pytest.raises(ResponseError, match="one call of weather_forecast was asked for, and 0"),
+        pytest.raises(ResponseError, match="0 came back") as told,
     ):
         skills.call_required_tool()
+    assert str(told.value).startswith(
+        "one call of weather_forecast was asked for (tool_choice: 'required'), and 0 came back "
+        "(finish_reason stop, content '"
+    )
+
+
+def test_refused_call_tells_what_was_asked_and_what_may_help() -> None:
+    """As vLLM answers that was started without the flags."""
+    words = '{"error": {"message": "tool_choice=auto requires --tool-call-parser to be set"}}'
+
+    def refuse(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(400, text=words, request=request)
+
+    with httpx.Client(transport=httpx.MockTransport(refuse)) as http:
+        client = openai.OpenAI(
+            base_url="http://nowhere/v1",
+            api_key="x",
+            http_client=http,  # type: ignore[arg-type] # another name of the same library
+            max_retries=0,
+        )
+        skills = Skills(client, model="m", has_meaning=True, tools_hint="try a parser")
+        with pytest.raises(openai.BadRequestError) as told:
+            skills.call_named_tool()
+    assert str(told.value).startswith(
+        "one call of weather_forecast was asked for (tool_choice: that tool), and the server "
+        "refused; try a parser: Error code: 400 - "
+    )
+    assert str(told.value).count("requires --tool-call-parser to be set") == 1
 
 
 @pytest.mark.parametrize(
@@ -205,6 +249,61 @@ def test_silence_on_a_wish_is_told(unable: Skills) -> None:
     with pytest.raises(ResponseError, match="and 0 came back"):
         unable.call_named_tool()
     assert "is no JSON" in trouble_with_json(unable.fill_schema().text)
+
+
+ODD_REPLIES = {
+    "page": "<html>all is well</html>",
+    "half": '{"choices": [',
+    "nothing": "null",
+    "no choices": "{}",
+    "empty": '{"choices": [], "data": []}',
+    "nulls": '{"choices": [null], "data": [null]}',
+    "arguments": json.dumps(
+        {
+            "choices": [
+                {
+                    "message": {
+                        "content": 5,
+                        "tool_calls": [
+                            {"type": "function", "function": {"name": TOOL_NAME, "arguments": {}}}
+                        ],
+                    }
+                }
+            ],
+            "data": [{"index": 0, "embedding": ["x"]}],
+            "text": 5,
+        }
+    ),
+}
+
+
+@pytest.mark.parametrize("reply", ODD_REPLIES.values(), ids=ODD_REPLIES.keys())
+@pytest.mark.parametrize(
+    "ask",
+    [
+        pytest.param(lambda skills: skills.embed(["a"]), id="vectors"),
+        pytest.param(lambda skills: skills.call_named_tool().check(), id="tool"),
+        pytest.param(lambda skills: skills.fill_schema(), id="schema"),
+        pytest.param(lambda skills: skills.transcribe_tone(), id="transcription"),
+        pytest.param(lambda skills: skills.describe_tone(), id="audio"),
+    ],
+)
+def test_another_form_is_the_servers_fault(ask: Callable[[Skills], object], reply: str) -> None:
+    """Status 200 with anything: a wrong answer, and no error of the lab's."""
+    kind = "text/html" if reply.startswith("<") else "application/json"
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, text=reply, headers={"content-type": kind}, request=request)
+
+    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
+        client = openai.OpenAI(
+            base_url="http://nowhere/v1",
+            api_key="x",
+            http_client=http,  # type: ignore[arg-type] # as above
+            max_retries=0,
+        )
+        with pytest.raises(ResponseError):
+            ask(Skills(client, model="m", has_meaning=True))
 
 
 def _client(**answers: Any) -> Any:
@@ -245,3 +344,29 @@ def test_words_of_a_server_do_nothing_to_a_terminal() -> None:
     with pytest.raises(openai.BadRequestError, match="gone") as caught:
         Skills(client, model="m", has_meaning=True).embed(["a"])  # type: ignore[arg-type] # a stand-in
     assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "city", "words"),
+    [
+        (TOOL_NAME, '{"city": "Oslo", "days": 3}', "", ""),
+        (TOOL_NAME, '{"city": "Lisbon", "days": 3}', CITY, ""),
+        (TOOL_NAME, '{"city": "Oslo", "days": 3}', CITY, "are not about Lisbon"),
+        (TOOL_NAME, '{"city": ', "", "is no JSON"),
+        ("other", '{"city": "Oslo", "days": 3}', "", "the call is of 'other'"),
+    ],
+)
+def test_wrong_call_tells_what_was_asked_and_what_may_help(
+    name: str, arguments: str, city: str, words: str
+) -> None:
+    """In one line, as people read it."""
+    call = ToolCall(name, arguments, "stop", asked="a call was asked for", hint="try a parser")
+
+    if not words:
+        call.check(city=city)
+        return
+    with pytest.raises(ResponseError) as told:
+        call.check(city=city)
+    assert str(told.value).startswith("a call was asked for: ")
+    assert words in str(told.value)
+    assert str(told.value).endswith(" (finish_reason stop); try a parser")

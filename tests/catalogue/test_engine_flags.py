@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from hwval.catalogue import EngineFlags
 from hwval.catalogue import FlagEffect
-from hwval.catalogue import FlagFinding
 from hwval.catalogue import load_engine_flags
+from hwval.catalogue.engine_flags import EngineFlags
 from hwval.catalogue.engine_flags import EngineFlagsSection
+from hwval.catalogue.engine_flags import FlagFinding
 from hwval.cell import ArgValue
 
 FLAGS = load_engine_flags()

@@ -7,11 +7,15 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.main import get_command
 
-from hwval.cli import main
+from hwval import cli
 from tests.cli.calling import LAB
 from tests.cli.calling import MIXED
 from tests.cli.calling import Call
+
+# What typer makes of the command at each start takes longer than most of its answers.
+_MADE = get_command(cli.app)
 
 
 @pytest.fixture
@@ -19,6 +23,7 @@ def hwval(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> Call:
     """Calls the command with arguments: exit status, standard output, standard error."""
+    monkeypatch.setattr(cli, "app", _MADE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HWVAL_CACHE_DIR", str(tmp_path / "cache"))
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
@@ -28,7 +33,7 @@ def hwval(
     def call(*arguments: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["hwval", *arguments])
         with pytest.raises(SystemExit) as ended:
-            main()
+            cli.main()
         out, err = capsys.readouterr()
         return int(ended.value.code or 0), out, err
 

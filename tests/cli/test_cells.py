@@ -124,6 +124,21 @@ def test_unknown_image_is_told_with_near_ones(hwval: Call) -> None:
     assert "did you mean 'vllm/vllm-openai-rocm'" in err
 
 
+def test_a_task_that_nobody_knows_is_told_with_near_ones(hwval: Call) -> None:
+    """Before a run is planned around it; its data may be on another host, and are not sought."""
+    task = "{task: %s, dataset: /on/another/host}"
+    text = Path("m.yaml").read_text() + f"promises: {{accuracy: {{own: {task}}}}}\n"
+    Path("m.yaml").write_text(text % "mmlu_pro_biology")
+    known = hwval("plan", "--matrix", "m.yaml", "--host", "lab.json")
+    Path("m.yaml").write_text(text % "mmlu_pro_biologyy")
+    code, out, err = hwval("plan", "--matrix", "m.yaml", "--host", "lab.json")
+
+    assert known[0] == 0
+    assert (code, out) == (2, "")
+    assert "m.yaml:1: promises.accuracy.own: task mmlu_pro_biologyy: lm-evaluation-harness" in err
+    assert "did you mean 'mmlu_pro_biology'" in err
+
+
 def test_notes_of_a_block_are_told_once(hwval: Call) -> None:
     """On a terminal what all cells of a block share stands under its heading."""
     from hwval.cli.plantable import terminal_lines

@@ -62,7 +62,12 @@ def test_what_got_worse_is_told_and_is_a_negative_answer(hwval: Call, tmp_path: 
     assert "worse 1 question behind generate/chat cannot be asked now" in out
     assert "0.800" in out
     assert "0.7500 -> 0.5000 of 40 questions, 10 lost and 0 won" in out
-    assert out.splitlines()[-1] == "1 cell compared: 4 worse, 3 same"
+    assert out.splitlines()[-4:] == [
+        "1 cell compared",
+        "  5 questions: 2 worse, 3 as before",
+        "  1 measurement: 1 worse",
+        "  1 accuracy task: 1 worse",
+    ]
     assert "\x1b" not in out
     assert "\u202e" not in out
 
@@ -73,7 +78,11 @@ def test_other_way_round_everything_is_better(hwval: Call, tmp_path: Path) -> No
     code, out, _ = hwval("compare", "new", "base")
 
     assert code == 0
-    assert out.splitlines()[-1] == "1 cell compared: 4 better, 3 same"
+    assert [line.rpartition(": ")[2] for line in out.splitlines()[-3:]] == [
+        "2 better, 3 as before",
+        "1 better",
+        "1 better",
+    ]
 
 
 def test_same_twice_is_one_line_and_all_shows_more(hwval: Call, tmp_path: Path) -> None:
@@ -83,8 +92,41 @@ def test_same_twice_is_one_line_and_all_shows_more(hwval: Call, tmp_path: Path) 
     code, out, _ = hwval("compare", "base", "new")
     _, everything, _ = hwval("compare", "base", "new", "--all")
 
-    assert (code, out) == (0, "base -> new\n\n1 cell compared: 2 same\n")
+    assert (code, out) == (
+        0,
+        "base -> new\n\n1 cell compared\n  2 questions: 2 as before\n",
+    )
     assert "same load/ready: PASS -> PASS" in everything
+
+
+def test_what_is_not_compared_is_told_and_counted(hwval: Call, tmp_path: Path) -> None:
+    """On a narrow terminal too, and with text of logs in the reason."""
+    for name, points in (("base", ("a", "b")), ("new", ("a", "c"))):
+        values = {point: {"output_tokens_per_s": STEADY} for point in points}
+        answer = measured(tmp_path / name, CELL, values)
+        write_run(tmp_path / name, [answer], cells=[CELL])
+    code, out, _ = hwval("compare", "base", "new")
+
+    assert code == 0
+    assert "not compared performance/serving: c: measured now, not before" in out
+    assert "not compared performance/serving: b: measured before, not now" in out
+    assert "1 more measurement without a sure change (--all shows it)" in out
+    assert out.splitlines()[-2:] == [
+        "  1 measurement: 1 without a sure change",
+        "  not compared, for the reasons above: 2",
+    ]
+
+
+def test_cells_of_one_run_alone_are_counted(hwval: Call, tmp_path: Path) -> None:
+    """Named above, and in the last lines, since what is not asked any more is no good news."""
+    cells = [make_cell(f"m{number}", questions=("load/ready",)) for number in range(4)]
+    write_run(tmp_path / "base", cells=cells[:3])
+    write_run(tmp_path / "new", cells=cells[2:])
+    code, out, _ = hwval("compare", "base", "new")
+
+    assert code == 0
+    assert f"only the base run asked {cells[0].cell}, {cells[1].cell}\n" in out
+    assert "\n1 cell compared, 2 of the base run alone, 1 of the new run alone\n" in out
 
 
 def test_json_says_the_same(hwval: Call, tmp_path: Path) -> None:

@@ -230,6 +230,7 @@ def test_hostile_server_is_counted_by_kind(hwval: Call) -> None:
         (("URL", "--processes", "9999999999999"), "on this machine, or auto"),
         (("URL", "--body", "{"), "no JSON"),
         (("URL", "--body", "[]"), "expected a JSON object"),
+        (("URL", "--body", '{"max_tokens": 9}'), "max_tokens: --output-tokens says it"),
         (("URL", "--tokenizer", "none"), "expected tokenizer.json"),
         (("URL", "--burstiness", "0", "--rate", "5"), "--burstiness 0"),
         (("URL", "--shared-prefix-tokens", "500"), "shared prefix of 500"),
@@ -395,3 +396,42 @@ def test_progress_is_for_terminals(engine: FakeEngineProcess) -> None:
     assert json.loads(out)["failed"] == 0
     assert b"requests" in shown
     assert b"0 failed" in shown
+
+
+@pytest.mark.parametrize("endpoint", ["completions", "chat"])
+def test_prompts_that_fill_the_context_fit(hwval: Call, endpoint: str) -> None:
+    """The server tells how it counts, by two requests before the others."""
+    with FakeEngineProcess(args=["--max-model-len", "2048"], api_key=None) as engine:
+        code, out, err = hwval(
+            *("load", engine.base_url, "--json", "--requests", "4", "--endpoint", endpoint),
+            *("--input-tokens", "2040", "--output-tokens", "8"),
+        )
+    data = json.loads(out)
+
+    assert (code, err, data["failed"]) == (0, "", 0)
+    assert 1940 < data["input_tokens"] / 4 <= 2040
+
+
+@pytest.mark.parametrize(
+    ("told", "expected", "problem"),
+    [
+        ({}, 2, "too long for the server's context of unknown length"),
+        ({"max_model_len": 100_000}, 1, ""),
+    ],
+    ids=["may be too long", "surely fits"],
+)
+def test_refusal_of_a_prompt_is_the_servers_mistake_if_it_fits(
+    hwval: Call, told: dict[str, int], expected: int, problem: str
+) -> None:
+    """Otherwise it is ours, and says what to change."""
+    models = json.dumps({"data": [{"id": "m", **told}]}).encode()
+    refusal = json.dumps({"error": {"message": "maximum context length is 4 tokens"}}).encode()
+    answers = [
+        b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(models) + models,
+        b"HTTP/1.1 400 Bad\r\ncontent-length: %d\r\n\r\n" % len(refusal) + refusal,
+    ]
+    with serve(Script(answers)) as url:
+        code, out, err = hwval("load", url, *FAST)
+
+    assert (code, problem in err, bool(err)) == (expected, True, bool(problem))
+    assert "6 failed: status 400" in out

@@ -47,7 +47,7 @@ def test_reap_tells_what_it_removed(hwval: Call, monkeypatch: pytest.MonkeyPatch
     """One line each, then the count."""
     monkeypatch.setattr("hwval.leftovers.reap_leftovers", lambda _: ["container a"])
 
-    assert hwval("reap") == (0, "removed container a\n1 leftovers removed\n", "")
+    assert hwval("reap") == (0, "removed container a\n1 leftover removed\n", "")
 
 
 def test_reap_without_a_daemon_is_fine(
@@ -70,6 +70,19 @@ def test_report_of_several_runs_is_one(hwval: Call, tmp_path: Path) -> None:
     assert code == 0
     assert out.splitlines()[-1] == "sign-off: all/signoff.html"
     assert "2 cells" in (tmp_path / "all" / "signoff.md").read_text()
+
+
+def test_every_bad_folder_is_named(hwval: Call, tmp_path: Path) -> None:
+    """Exit status 2, nothing is written, and what to do."""
+    cell = make_cell()
+    write(make_run(tmp_path / "a", [cell], [], passing(cell)))
+    code, out, err = hwval("report", "a", "none", "nowhere", "--into=all")
+
+    assert (code, out) == (2, "")
+    assert err.startswith("hwval: 2 things are in the way:\n  none/records.jsonl: cannot be read")
+    assert "\n  nowhere/records.jsonl: cannot be read" in err
+    assert "or leave a run out of the command" in err
+    assert not (tmp_path / "all").exists()
 
 
 def test_several_runs_need_a_folder(hwval: Call) -> None:

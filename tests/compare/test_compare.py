@@ -33,6 +33,15 @@ def test_same_id_that_means_something_else_is_incomparable(tmp_path: Path) -> No
     assert not found.got_worse
 
 
+def test_second_answer_hides_no_failure(tmp_path: Path) -> None:
+    """Whichever came first."""
+    base = write_run(tmp_path / "base", cells=[CELL])
+    both = [make_verdict(CELL, "generate/chat", each) for each in (Outcome.FAIL, Outcome.PASS)]
+    for name, answers in (("a", both), ("b", both[::-1])):
+        new = write_run(tmp_path / name, answers, cells=[CELL])
+        assert compare_runs(base, new).got_worse
+
+
 def test_runs_without_a_common_cell_are_refused(tmp_path: Path) -> None:
     """With one line, as the same run twice is."""
     base = write_run(tmp_path / "a")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,16 +10,21 @@ from typing import Any
 import pytest
 
 from hwval.compare import Change
+from hwval.compare import LeftOut
 from hwval.compare import compare_runs
+from hwval.performance.measurement import Measurement
+from hwval.performance.measurement import Round
 from hwval.performance.promise import BenchServe
 from hwval.performance.promise import ConcurrencySweep
 from hwval.performance.promise import FixedBatch
 from hwval.performance.promise import Serving
 from hwval.performance.promise import Speculative
+from hwval.result import Run
 from hwval.yamlmodel import YamlModel
 from tests.fakes.two_runs import EXACT
 from tests.fakes.two_runs import FAST
 from tests.fakes.two_runs import SERVING
+from tests.fakes.two_runs import TASK
 from tests.fakes.two_runs import measured
 from tests.fakes.two_runs import measured_pair
 from tests.fakes.two_runs import rounds
@@ -36,7 +42,7 @@ def test_other_workload_is_incomparable(tmp_path: Path) -> None:
     found = compare_runs(base, new).cells[0]
 
     assert found.speed == ()
-    assert "input_tokens of the workload differ" in " ".join(found.notes)
+    assert found.left_out == (LeftOut(SERVING, "", "input_tokens of the workload differ"),)
 
 
 def test_names_without_effect_are_those_of_the_matrix() -> None:
@@ -61,7 +67,94 @@ def test_more_points_and_rounds_stay_comparable(tmp_path: Path) -> None:
         ({"concurrencies": ["1", "2"], "max_rounds": 2}, {"concurrencies": ["2", "4"]}),
     )
 
-    assert [one.point for one in compare_runs(base, new).cells[0].speed] == ["2"]
+    found = compare_runs(base, new).cells[0]
+    assert [one.point for one in found.speed] == ["2"]
+    assert found.left_out == (
+        LeftOut(SERVING, "4", "measured now, not before"),
+        LeftOut(SERVING, "1", "measured before, not now"),
+    )
+
+
+def changed(run: Run, change: Callable[[Round], Round], **fields: Any) -> None:
+    """Write a run's measurement again, each round changed, and these fields."""
+    path = run.folder / "files/performance.json"
+    old = Measurement.from_json(path.read_text("utf-8"))
+    path.write_text(replace(old, rounds=[change(one) for one in old.rounds], **fields).to_json())
+
+
+def test_word_of_another_side_is_not_compared(tmp_path: Path) -> None:
+    """A time to first token of the engine's is shorter than the client's; nothing got faster."""
+    values = {"1": {RATE: rounds(100.0), "ttft_mean_s": rounds(1.0)}}
+    base, new = measured_pair(tmp_path, values, values)
+    changed(
+        new,
+        lambda one: replace(
+            one,
+            client={RATE: one.client[RATE]},
+            engine={"ttft_mean_s": one.client["ttft_mean_s"] / 2},
+        ),
+    )
+    found = compare_runs(base, new).cells[0]
+
+    assert [one.metric for one in found.speed] == [RATE]
+    assert found.left_out == (
+        LeftOut(SERVING, "ttft_mean_s", "told by the client before, by the engine now"),
+    )
+
+
+def test_rounds_that_do_not_count_are_told(tmp_path: Path) -> None:
+    """Some of them beside what is compared, all of them in its place."""
+    values = {name: {RATE: rounds(100.0, n=3)} for name in ("some", "all", "none")}
+    base, new = measured_pair(tmp_path, values, values)
+
+    def fail(one: Round) -> Round:
+        is_bad = one.point == "all" or (one.point, one.number) == ("some", 2)
+        return replace(one, valid=False, failed=3, why_invalid=("3 failed",)) if is_bad else one
+
+    changed(new, fail, notes=("lengths are approximate",))
+    found = compare_runs(base, new).cells[0]
+
+    assert [(one.point, one.new_rounds) for one in found.speed] == [("some", 2), ("none", 3)]
+    assert found.left_out == (LeftOut(SERVING, "all", "no round counts now (3 failed)"),)
+    assert found.notes == (
+        f"{SERVING}: some: 2 of 3 rounds count now (3 failed)",
+        f"{SERVING}: now: lengths are approximate",
+    )
+
+
+def test_what_fell_to_nothing_is_told(tmp_path: Path) -> None:
+    """No ratio tells it, so that it would be missing otherwise; nothing before and now is same."""
+    points = ("1", "2")
+    base, new = measured_pair(
+        tmp_path,
+        {at: {RATE: [5.0, 6.0], "good_share": [1.0, 1.0], "speedup": [0.0, 0.0]} for at in points},
+        {at: {RATE: [5.0, 6.0], "good_share": [0.0, 0.0], "speedup": [0.0, 0.0]} for at in points},
+    )
+    found = compare_runs(base, new).cells[0]
+
+    assert [one.metric for one in found.speed] == [RATE, RATE]
+    (left,) = found.left_out
+    assert left.what == "good_share"
+    assert "0 in a round has no ratio" in left.why
+
+
+def test_metrics_of_one_run_alone_are_told_together(tmp_path: Path) -> None:
+    """With the points, where not all are meant."""
+    both = {RATE: rounds(100.0)}
+    more = {**both, "ttft_mean_s": rounds(1.0), "itl_mean_s": rounds(1.0)}
+    base, new = measured_pair(tmp_path, {"1": both, "2": both}, {"1": both, "2": more})
+
+    assert compare_runs(base, new).cells[0].left_out == (
+        LeftOut(SERVING, "ttft_mean_s, itl_mean_s (2)", "measured now, not before"),
+    )
+
+
+def test_task_of_one_run_alone_is_told(tmp_path: Path) -> None:
+    """And so is a question that kept nothing this time."""
+    base = write_run(tmp_path / "a", [scored(tmp_path / "a", EXACT, [True])], cells=[EXACT])
+    found = compare_runs(base, write_run(tmp_path / "b", cells=[EXACT])).cells[0]
+
+    assert found.left_out == (LeftOut(TASK, "mmlu_pro_biology", "measured before, not now"),)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +185,7 @@ def test_other_task_version_is_incomparable(tmp_path: Path) -> None:
     found = compare_runs(base, write_run(tmp_path / "b", [other], cells=[EXACT])).cells[0]
 
     assert found.accuracy == ()
-    assert "task version" in " ".join(found.notes)
+    assert "task version" in found.left_out[0].why
 
 
 @pytest.mark.parametrize("damage", ["gone", "no JSON", "outside"])
@@ -111,5 +204,6 @@ def test_damaged_file_is_noted_and_the_rest_compared(tmp_path: Path, damage: str
     found = compare_runs(base, write_run(tmp_path / "b", [verdict], cells=[FAST])).cells[0]
 
     assert found.speed == ()
-    assert (damage == "outside") or SERVING in " ".join(found.notes)
+    assert [one.question for one in found.left_out] == [SERVING]
+    assert found.left_out[0].why
     assert len(found.verdicts) == 2

@@ -39,6 +39,8 @@ def verdicts_of(found: Comparison) -> dict[str, Change]:
         (Outcome.INFRA, Outcome.PASS, Change.NEW),
         (Outcome.INFRA, Outcome.FAIL, Change.NEW),
         (Outcome.INFRA, Outcome.INCONCLUSIVE, Change.SAME),
+        (Outcome.NOT_RUN, Outcome.BLOCKED, Change.SAME),
+        (Outcome.BLOCKED, Outcome.INFRA, Change.SAME),
         (Outcome.FAIL, Outcome.KNOWN, Change.SAME),
         (Outcome.FAIL, Outcome.BLOCKED, Change.SAME),
     ],

@@ -17,7 +17,6 @@ HELLO = "(APIServer pid=9) INFO 11-20 10:00:00 [api_utils.py:286] non-default ar
 CONTEXT = (
     "ValueError: User-specified max_model_len (9) is greater than the derived max_model_len (8)"
 )
-NO_MODEL = "OSError: org/x is not a local folder and is not a valid model identifier"
 NO_DISK = "OSError: [Errno 28] No space left on device"
 NO_CACHE = "ValueError: No available memory for the cache blocks. Try increasing it."
 GENERIC = (

@@ -87,7 +87,7 @@ def test_ids_are_unique() -> None:
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_rule_is_sound(rule: Rule) -> None:
     """Its fields exist, its arithmetic can be read, its sentences end."""
-    known = _groups(rule) | _facts() | set(rule.compute)
+    known = _groups(rule) | _groups(None) | set(rule.compute)
     for sentence in (*rule.summary, *rule.remedy):
         assert variables_of(sentence) <= known, sentence
     for sentence in (rule.summary[-1], rule.remedy[-1]):
@@ -100,13 +100,10 @@ def test_rule_is_sound(rule: Rule) -> None:
         assert names <= known | {"floor", "ceil", "min", "max", "largest_divisor"}, expression
 
 
-def _groups(rule: Rule) -> set[str]:
-    book = load_rules()
-    return {name for pattern in book.patterns_of(rule) for name in pattern.groupindex}
-
-
-def _facts() -> set[str]:
-    return {name for pattern in load_rules().patterns_of(None) for name in pattern.groupindex}
+def _groups(rule: Rule | None) -> set[str]:
+    """Return the named groups of a rule's patterns, or of those that belong to none."""
+    patterns = [pattern for _, owner, pattern in load_rules()._patterns if owner is rule]
+    return {name for pattern in patterns for name in pattern.groupindex}
 
 
 def test_families_are_told_apart() -> None:

@@ -64,13 +64,16 @@ def fake_spec(fake_image: str) -> Callable[..., EngineSpec]:
 
 
 @pytest.fixture
-def engine_of(tmp_path: Path, run_id: str) -> Iterator[Callable[..., DockerEngine]]:
-    """Makes engines that are closed after the test."""
+def engine_of(
+    tmp_path: Path, run_id: str, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Callable[..., DockerEngine]]:
+    """Makes engines that are closed after the test; no token of this machine reaches them."""
+    monkeypatch.delenv("HF_TOKEN", raising=False)
     engines: list[DockerEngine] = []
 
     def make(spec: EngineSpec, **options: Any) -> DockerEngine:
         log_path = tmp_path / "logs" / f"{len(engines)}.log"
-        options = {"run_id": run_id, "host_environment": {}} | options
+        options = {"run_id": run_id} | options
         engines.append(DockerEngine(spec, log_path=log_path, **options))
         return engines[-1]
 

@@ -15,10 +15,14 @@ from hwval.clock import Stopwatch
 from hwval.clock import sleep
 from hwval.engine.base import Engine
 from hwval.engine.base import EngineState
+from hwval.engine.docker import DockerEngine
 from hwval.engine.docker_client import Daemon
 from hwval.engine.docker_labels import RUN_LABEL
+from hwval.engine.spec import EngineSpec
 
 T = TypeVar("T")
+EngineOf = Callable[..., DockerEngine]
+SpecOf = Callable[..., EngineSpec]
 
 _OWNER_SCRIPT = """
 import json, sys

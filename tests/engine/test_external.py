@@ -47,12 +47,11 @@ def test_password_in_the_address_is_refused_and_not_repeated() -> None:
     assert "hunter2" not in str(caught.value)
 
 
-def test_running_server_is_left_running() -> None:
+def test_running_server_is_left_running(monkeypatch: pytest.MonkeyPatch) -> None:
     """start checks, close does nothing, the key comes from the named variable."""
     with FakeEngineProcess() as fake:
-        engine = ExternalEngine(
-            f"{fake.base_url}/v1", api_key_variable="KEY", environment={"KEY": "fake-key"}
-        )
+        monkeypatch.setenv("KEY", "fake-key")
+        engine = ExternalEngine(f"{fake.base_url}/v1", api_key_variable="KEY")
         engine.start()
         engine.close()
 

@@ -105,9 +105,7 @@ def test_waiting_names_the_holder_and_ends_with_it(
         ) as lease:
             assert lease.indices == (0, 1, 2)
 
-    assert lines[0].startswith(
-        f"my-cell waits for devices held by the-other-cell (pid {process.pid}) ("
-    )
+    assert lines[0] == f"my-cell waits for devices held by the-other-cell (pid {process.pid})"
 
 
 def test_lease_is_over_after_its_block(tmp_path: Path) -> None:

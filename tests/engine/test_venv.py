@@ -22,9 +22,9 @@ from hwval.cell import Cell
 from hwval.cell import Dtype
 from hwval.engine.processes import EngineProcesses
 from hwval.engine.processes import find_processes
+from hwval.engine.processes import reap_processes
 from hwval.engine.spec import LeasedDevices
 from hwval.engine.venv import VenvEngine
-from hwval.engine.venv import reap_processes
 from hwval.engine.wait import wait_until_ready
 from hwval.errors import EngineExited
 from hwval.errors import HostError

@@ -30,6 +30,7 @@ __all__ = [
     "make_measurement",
     "make_run",
     "measured_run",
+    "one_cell",
 ]
 
 HOSTILE = (
@@ -149,6 +150,14 @@ def make_run(
     )
     end = EndRecord("2026-11-20T10:20:00+00:00", 1, warnings) if complete else None
     return Run(folder, head, tuple(cells), tuple(engines), tuple(verdicts), end)
+
+
+def one_cell(folder: Path, answered: int, *, complete: bool = True) -> Run:
+    """Return a run of one cell with that many of its questions passed."""
+    cell = make_cell()
+    return make_run(
+        folder, [cell], [make_engine(cell)], passing(cell)[:answered], complete=complete
+    )
 
 
 def all_outcomes(folder: Path, *, complete: bool = True) -> Run:

@@ -19,8 +19,8 @@ from hwval.cell import Cell
 from hwval.cell import Dtype
 from hwval.forecast import Forecast
 from hwval.forecast import Forecaster
-from hwval.forecast import PlanVerdict
 from hwval.host import Device
+from hwval.planning.plan import PlanVerdict
 from tests.planning.configs import LLAMA_8B
 
 GIB = 2**30

@@ -13,7 +13,7 @@ from hwval.cell import Cell
 from hwval.cell import Dtype
 from hwval.forecast import Forecast
 from hwval.forecast import Forecaster
-from hwval.forecast import PlanVerdict
+from hwval.planning.plan import PlanVerdict
 
 CATALOGUE = load_catalogue()
 GGUF = "bartowski/Qwen2.5-14B-Instruct-GGUF"

@@ -15,13 +15,13 @@ from hwval.cell import Cell
 from hwval.cell import Dtype
 from hwval.forecast import Forecast
 from hwval.forecast import Forecaster
-from hwval.forecast import PlanVerdict
 from hwval.forecast.processor import CACHE_RULE
 from hwval.forecast.processor import CACHE_SPACE
 from hwval.forecast.processor import space_gib
 from hwval.forecast.processor import space_refusals
 from hwval.host import Device
 from hwval.planning.engine_settings import Version
+from hwval.planning.plan import PlanVerdict
 
 GIB = 2**30
 CATALOGUE = load_catalogue()

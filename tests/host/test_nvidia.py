@@ -145,16 +145,6 @@ def test_broken_nvml_leaves_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("driver_here")
-def test_missing_nvml_leaves_a_note(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The note says which package is missing."""
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-
-    assert probe_nvidia(Path("/")).notes == {
-        "nvidia": "nvidia-ml-py is not installed: architecture and memory are unknown"
-    }
-
-
-@pytest.mark.usefixtures("driver_here")
 def test_instances_of_mig_stand_in_place_of_their_card(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each has an identity and memory of its own; places without an instance are passed over."""
 

@@ -15,7 +15,6 @@ from typer.testing import CliRunner
 from hwval.catalogue import Capability
 from hwval.catalogue import EngineKind
 from hwval.cli import app
-from hwval.forecast import PlanVerdict
 from hwval.ledger import load_ledgers
 from hwval.matrix import is_asked
 from hwval.matrix import load_matrices
@@ -24,6 +23,7 @@ from hwval.matrix import offered_capabilities
 from hwval.placement import PlacedCell
 from hwval.placement import Selection
 from hwval.placement import select
+from hwval.planning.plan import PlanVerdict
 from hwval.resources import resource_path
 from hwval.threshold import Limit
 from tests.matrices.machines import MACHINES

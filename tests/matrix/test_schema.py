@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from hwval.engine.spec import PRIVILEGES
 from hwval.errors import MatrixError
 from hwval.matrix import matrix_json_schema
 from hwval.matrix.schema import MatrixFile
@@ -153,11 +152,3 @@ def test_shipped_schema_is_current() -> None:
         "renew it: python -m hwval.matrix > matrices/matrix.schema.json"
     )
     assert set(shipped["properties"]) == set(MatrixFile.model_fields)
-
-
-def test_privileges_are_those_of_the_engine() -> None:
-    """A matrix may ask for exactly the privileges that the engine knows."""
-    schema = matrix_json_schema()
-
-    [choice] = [part for part in schema["properties"]["privileges"]["anyOf"] if "items" in part]
-    assert choice["items"]["enum"] == sorted(PRIVILEGES)

@@ -8,10 +8,9 @@ from hypothesis import strategies as st
 
 from hwval.performance.ceilings import Roofline
 from hwval.planning.roofline import Ceiling
-from hwval.planning.roofline import Traffic
 
 # 1 GB of weights at 100 GB/s: 100 steps a second; arithmetic allows 10,000 tokens a second.
-CEILING = Ceiling(100.0, 10_000.0, "bandwidth", Traffic(1e9, 0.0, 1e9))
+CEILING = Ceiling(100.0, 10_000.0, "bandwidth", 1e9)
 
 
 def test_weights_are_read_once_for_a_batch() -> None:

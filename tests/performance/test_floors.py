@@ -10,10 +10,9 @@ from hwval.performance.ceilings import Roofline
 from hwval.performance.floors import impossible_promises
 from hwval.performance.promise import PerformanceSection
 from hwval.planning.roofline import Ceiling
-from hwval.planning.roofline import Traffic
 
 # 1 GB of weights at 100 GB/s: 100 steps a second; arithmetic allows 10,000 tokens a second.
-ROOFLINE = Roofline(Ceiling(100.0, 10_000.0, "bandwidth", Traffic(1e9, 0.0, 1e9)))
+ROOFLINE = Roofline(Ceiling(100.0, 10_000.0, "bandwidth", 1e9))
 
 
 def problems(question: str, section: dict[str, Any], doubt: float = 1.0) -> list[str]:

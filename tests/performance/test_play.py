@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from dataclasses import replace
 
 import pytest
 
+from hwval.engine.base import Endpoint
 from hwval.errors import EngineUnreachable
+from hwval.load import run_load
 from hwval.load.failure import Failure
 from hwval.load.failure import FailureKind
 from hwval.load.lengths import Lengths
+from hwval.load.request import Kind
+from hwval.load.room import Room
 from hwval.load.workload import Workload
-from hwval.telemetry import Reading
+from hwval.telemetry.reading import Reading
+from tests.fakes.process import FakeEngineProcess
 from tests.performance.simulated import SimulatedEngine
 from tests.performance.simulated import player
 
@@ -153,6 +159,7 @@ def test_answers_that_were_given_up_are_not_fast(finish_reason: str | None) -> N
         (Failure(FailureKind.MEMORY, "answers took 2,147,483,649 bytes"), 0),
         (Failure(FailureKind.CONNECT, "[Errno 24] Too many open files"), 0),
         (Failure(FailureKind.CONNECT, "[Errno 99] Cannot assign requested address"), 0),
+        (Failure(FailureKind.CONNECT, "[Errno 105] No buffer space available"), 0),
         (Failure(FailureKind.CONNECT, "[Errno 111] Connection refused"), 2),
         (Failure(FailureKind.TIMEOUT, "[Errno 24] is the server's word here"), 2),
     ],
@@ -164,3 +171,37 @@ def test_limits_of_this_host_are_no_failure_of_the_server(failure: Failure, fail
 
     assert (found.valid, found.failed) == (False, failed)
     assert failure.detail in found.why_invalid[0]
+
+
+@pytest.mark.parametrize(("context_tokens", "failed"), [(None, 0), (2048, 2)])
+def test_request_that_may_be_too_long_is_no_failure_of_the_engine(
+    context_tokens: int | None, failed: int
+) -> None:
+    """One that surely fits and is refused all the same is."""
+    refusal = Failure(FailureKind.STATUS, "maximum context length is 2048 tokens", 400)
+    room = Room(context_tokens)
+    one = player(SimulatedEngine(fail_every=2, failure=refusal), subject={"room": room})
+    found = one.round("p", 1, one.plan(replace(WORKLOAD, room=room), concurrency=2))
+
+    assert (found.valid, found.failed) == (False, failed)
+    assert ("too long for the engine's context" in found.why_invalid[0]) == (not failed)
+
+
+@pytest.mark.parametrize("kind", ["completions", "chat"])
+def test_engine_that_is_asked_how_it_counts_is_filled_to_its_context(kind: Kind) -> None:
+    """Its words are bytes, of which nothing here knows."""
+    with FakeEngineProcess(scenario={"itl_s": 0.0}, args=["--max-model-len", "2048"]) as engine:
+        endpoint = Endpoint(engine.base_url, engine.api_key or "")
+        of_engine = {"endpoint": endpoint, "model": "fake", "room": Room(2048)}
+        one = player(SimulatedEngine(), subject=of_engine, marks_client_bound=True)
+        one.run = run_load
+        full = replace(WORKLOAD, input_tokens=Lengths(2032, 2032), kind=kind)
+        found = one.round("p", 1, one.plan(full, concurrency=2))
+        room = one.learn_room(kind, full.longest_tokens)
+        fitting = one.round("p", 2, one.plan(replace(full, room=room), concurrency=2))
+
+    assert (found.valid, found.failed) == (False, 0)
+    assert "4 requests were too long for the engine's context" in found.why_invalid[0]
+    assert (fitting.valid, fitting.failed) == (True, 0), fitting.why_invalid
+    read_tokens = fitting.client["input_tokens_per_s"] * (fitting.duration_s or 0) / 4
+    assert 2032 - 100 < read_tokens <= 2037

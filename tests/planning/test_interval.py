@@ -33,7 +33,7 @@ def test_bounds_are_in_order_and_finite() -> None:
             Interval(low, high)
 
 
-def test_total_and_scale() -> None:
+def test_total() -> None:
     """The sum of none is nothing."""
     assert total([]) == Interval(0, 0)
-    assert total([Interval(1, 2), Interval(3, 5)]).scaled(2) == Interval(8, 14)
+    assert total([Interval(1, 2), Interval(3, 5)]) == Interval(4, 7)

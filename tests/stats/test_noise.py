@@ -18,7 +18,7 @@ def test_noise_is_within_its_ranges(values: list[float]) -> None:
     """Correlation between -1 and 1, nothing negative, never narrower than independent rounds."""
     noise = noise_of(values)
 
-    assert noise.standard_deviation == pytest.approx(statistics.stdev(values), abs=1e-9)
+    assert (noise.share or 0) * abs(noise.mean) == pytest.approx(statistics.stdev(values), abs=1e-9)
     assert noise.autocorrelation is None or -1 <= noise.autocorrelation <= 1
     assert 1 <= noise.widening <= math.sqrt(19) + 1e-9
 

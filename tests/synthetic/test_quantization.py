@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 from hwval.synthetic.architecture import ARCHITECTURES
 from hwval.synthetic.architecture import Packing
 from hwval.synthetic.architecture import hf_config
-from hwval.synthetic.quantization import dequantize
+from hwval.synthetic.quantization import AWQ_ORDER
+from hwval.synthetic.quantization import GROUP_SIZE
+from hwval.synthetic.quantization import e4m3_values
 from hwval.synthetic.quantization import quantize
 from hwval.synthetic.quantization import to_e4m3
 from hwval.synthetic.tokenizer import speakable_ids
@@ -20,6 +23,29 @@ from hwval.synthetic.weights import build_weights
 
 PACKED = {Packing.FP8: "llama-fp8", Packing.AWQ: "llama-awq", Packing.INT8: "llama-int8"}
 MODULES = ("model.layers.1.self_attn.q_proj", "model.layers.0.mlp.down_proj")
+
+
+def dequantize(
+    tensors: Mapping[str, NDArray[Any]], module: str, packing: Packing
+) -> NDArray[np.floating]:
+    """Return the weight [out, in] of a module as an engine computes with it."""
+    if packing is Packing.AWQ:
+        numbers = _unpack(tensors[f"{module}.qweight"]).astype(float)
+        zeros = _unpack(tensors[f"{module}.qzeros"]).repeat(GROUP_SIZE, axis=0)
+        scales = tensors[f"{module}.scales"].astype(float).repeat(GROUP_SIZE, axis=0)
+        weight: NDArray[np.floating] = ((numbers - zeros) * scales).T
+        return weight
+    values = tensors[f"{module}.weight"]
+    numbers = e4m3_values()[values] if packing is Packing.FP8 else values.astype(float)
+    scaled: NDArray[np.floating] = numbers * tensors[f"{module}.weight_scale"]
+    return scaled
+
+
+def _unpack(packed: NDArray[np.int32]) -> NDArray[np.int64]:
+    columns = np.zeros((*packed.shape, 8), dtype=np.int64)
+    for place, column in enumerate(AWQ_ORDER):
+        columns[:, :, column] = (packed.view(np.uint32) >> np.uint32(4 * place)) & 0xF
+    return columns.reshape(len(packed), -1)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hwval.telemetry import Reading
 from hwval.telemetry.gpu_metrics import parse_gpu_metrics
+from hwval.telemetry.reading import Reading
 
 ABSENT = 0xFFFF
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from hwval.telemetry import AmdSensor
-from hwval.telemetry import CpuSensor
-from hwval.telemetry import NvidiaSensor
-from hwval.telemetry import Reading
 from hwval.telemetry import sensors_for
+from hwval.telemetry.reading import Reading
+from hwval.telemetry.sensors import AmdSensor
+from hwval.telemetry.sensors import CpuSensor
+from hwval.telemetry.sensors import NvidiaSensor
 
 
 def write(root: Path, files: dict[str, str]) -> None:

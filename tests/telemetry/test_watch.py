@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwval.telemetry import DeviceWatch
-from hwval.telemetry import Reading
 from hwval.telemetry import Seen
+from hwval.telemetry.reading import Reading
 from hwval.telemetry.watch import _area
 
 

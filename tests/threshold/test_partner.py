@@ -25,6 +25,25 @@ def test_pattern_prefers_what_is_most_alike() -> None:
     assert find_partner(CELLS[0], CELLS[3], CELLS) == (CELLS[3], "")
 
 
+def test_what_differs_has_to_be_named() -> None:
+    """Where the own model has no such variant, another model's one is nobody's meaning."""
+    own, other = "hw__img__8b__fp8__on", "hw__img__70b__fp8__off"
+    words = f"of this cell's model there is no {{!r}}; write {other} if that one is meant"
+
+    for name in ("off", "*__off", "hw__*__off", "*b__fp8__off"):
+        assert find_partner(own, name, [own, other]) == (None, words.format(name))
+    for name in (other, "*__70b__*", "*70b__fp8__off"):
+        assert find_partner(own, name, [own, other]) == (other, "")
+    further = "sm_90__new__8b__fp8__off"
+    assert find_partner(own, "sm_90*off", [own, further])[1].startswith(
+        "of this cell's image there is no 'sm_90*off'"
+    )
+    assert find_partner(own, "off", [own, further])[1].startswith(
+        "of this cell's hardware and image there is no 'off'"
+    )
+    assert find_partner(own, "sm_90__new__*__off", [own, further]) == (further, "")
+
+
 def test_no_partner_says_what_there_is() -> None:
     """A mistyped variant names those that exist."""
     partner, why = find_partner(CELLS[0], "plian", CELLS)

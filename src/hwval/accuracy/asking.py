@@ -28,7 +28,9 @@ from hwval.accuracy.answers import request_key
 from hwval.accuracy.grading import UNPARSED
 from hwval.accuracy.grading import Grade
 from hwval.accuracy.grading import Grader
+from hwval.accuracy.grading import check_answerable
 from hwval.accuracy.grading import digest
+from hwval.accuracy.grading import other_data
 from hwval.accuracy.grading import question_hash
 from hwval.accuracy.grading import sha256
 from hwval.accuracy.job import Job
@@ -241,13 +243,10 @@ class Asking:
         return body
 
     def _check_data(self) -> None:
-        wanted, found = self._job.samples_sha256, self.samples_sha256()
-        if wanted is not None and wanted != found:
-            raise SetbackError(
-                Trouble.DATASET,
-                f"the {len(self.questions)} questions have the hash {found}, and the "
-                f"matrix pins {wanted}: the data are not those that were meant",
-            )
+        check_answerable(self._task, (question.document for question in self.questions))
+        problem = other_data(self._job.samples_sha256, self.samples_sha256(), len(self.questions))
+        if problem:
+            raise SetbackError(Trouble.DATASET, problem)
 
     async def _ask(self, requests: list[tuple[Question, Request]]) -> None:
         import aiohttp
@@ -267,7 +266,8 @@ class Asking:
                     except SetbackError as setback:
                         self._setback = self._setback or setback
 
-            await asyncio.gather(*(work() for _ in range(self._job.concurrency)))
+            workers = min(self._job.concurrency, len(requests))
+            await asyncio.gather(*(work() for _ in range(workers)))
 
     async def _request(self, session: Any, where: str, request: Request) -> Answer:
         import aiohttp

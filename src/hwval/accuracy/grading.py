@@ -17,7 +17,16 @@ from typing import Final
 from hwval.accuracy.job import SetbackError
 from hwval.accuracy.job import Trouble
 
-__all__ = ["UNPARSED", "Grade", "Grader", "digest", "question_hash", "sha256"]
+__all__ = [
+    "UNPARSED",
+    "Grade",
+    "Grader",
+    "check_answerable",
+    "digest",
+    "other_data",
+    "question_hash",
+    "sha256",
+]
 
 UNPARSED: Final = "[invalid]"
 """What the harness's regular expressions give where they find nothing."""
@@ -92,6 +101,43 @@ class Grader:
         )
 
 
+def check_answerable(task: Any, documents: Iterable[Mapping[str, Any]]) -> None:
+    """Refuse questions that no answer could get right: the harness counts them as wrong answers.
+
+    So a column of another name makes a score of zero. Tasks that score by code of their own may
+    have their right answers elsewhere, and tasks whose choices are prompts have them in the text.
+
+    Raises:
+        SetbackError: A question has no right answer, or none among its choices.
+    """
+    if getattr(task.config, "process_results", None) or getattr(task, "multiple_input", 0):
+        return
+    column = task.config.doc_to_target
+    for index, document in enumerate(documents):
+        target = task.doc_to_target(document)
+        if target == column and column not in document:  # the harness takes the name for the text
+            raise SetbackError(
+                Trouble.DATASET, f"question {index} of its data has no column {column!r}"
+            )
+        choices = task.config.doc_to_choice and task.doc_to_choice(document)
+        if choices:
+            right = target if isinstance(target, list) else [target]
+            is_there = any(_is_among(one, choices) for one in right)
+        else:
+            is_there = target is not None and bool(str(target).strip())
+        if not is_there:
+            of = f" among its {len(choices)} choices" if choices else ""
+            raise SetbackError(
+                Trouble.DATASET,
+                f"question {index} of its data has no right answer{of}: {str(target)[:80]!r}; is a "
+                "column missing, or of another name?",
+            )
+
+
+def _is_among(target: object, choices: Sequence[Any]) -> bool:
+    return 0 <= target < len(choices) if isinstance(target, int) else target in choices
+
+
 def _extracted(found: Sequence[Any]) -> str:
     if isinstance(found[0], tuple | list):
         return str(max(range(len(found)), key=lambda place: found[place][0]))
@@ -106,6 +152,22 @@ def sha256(text: str) -> str:
 def digest(hashes: Iterable[str]) -> str:
     """Return the hash over hashes, in their order."""
     return sha256("\n".join(hashes))
+
+
+def other_data(pinned: str | None, found: str, questions: int) -> str:
+    """Return why data are not those that a matrix pins, empty if they are.
+
+    Args:
+        pinned: Hash over questions and right answers; None takes any.
+        found: That of the data.
+        questions: How many they are.
+    """
+    if pinned in {None, found}:
+        return ""
+    return (
+        f"the {questions} questions have the hash {found}, and the matrix pins {pinned}: the data "
+        "are not those that were meant"
+    )
 
 
 def question_hash(task: Any, document: Mapping[str, Any]) -> str:

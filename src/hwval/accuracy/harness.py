@@ -6,7 +6,8 @@ as a file of JSON, the key of the server in the environment, news go to standard
 of whoever wants to know, and of this process.
 
 The harness makes the prompts, cuts the answers out, scores and prints the table; the asking is
-`hwval.accuracy.asking`.
+`hwval.accuracy.asking`. Told to look at the data alone,
+it asks nothing, and any number of jobs may be in the file, one a line.
 """
 
 from __future__ import annotations
@@ -25,13 +26,17 @@ from urllib.parse import urlsplit
 
 from hwval.accuracy.answers import AnswerFile
 from hwval.accuracy.asking import Asking
+from hwval.accuracy.grading import check_answerable
 from hwval.accuracy.grading import digest
+from hwval.accuracy.grading import question_hash
 from hwval.accuracy.grading import sha256
+from hwval.accuracy.job import DATA_ONLY
 from hwval.accuracy.job import KEY_VARIABLE
 from hwval.accuracy.job import PARTIAL_FILE
 from hwval.accuracy.job import RESULTS_FILE
 from hwval.accuracy.job import SAMPLES_FILE
 from hwval.accuracy.job import TABLE_FILE
+from hwval.accuracy.job import Data
 from hwval.accuracy.job import Job
 from hwval.accuracy.job import News
 from hwval.accuracy.job import Score
@@ -55,17 +60,22 @@ _REMEDY: Final = "install it with pip install 'vllm-hwval[accuracy]'"
 
 
 def main() -> None:
-    """Do the job of the file that is named, for as long as the caller lives."""
+    """Do the job of the file that is named, or look at its data, while the caller lives."""
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no news
 
-    def tell(message: News | Score | Setback) -> None:
+    def tell(message: News | Data | Score | Setback) -> None:
         out.write(write_message(message) + "\n")
         out.flush()
 
     threading.Thread(target=_end_with_caller, daemon=True).start()
-    job = Job.from_json(Path(sys.argv[1]).read_text("utf-8"))
     logging.basicConfig(level=logging.WARNING)
+    jobs = [Job.from_json(line) for line in Path(sys.argv[1]).read_text("utf-8").splitlines()]
+    if DATA_ONLY in sys.argv[2:]:
+        for one in jobs:
+            tell(_look(one))
+        return
+    (job,) = jobs
     with AnswerFile(Path(job.answers_file) if job.answers_file else None) as answers:
         end = _do(job, answers, tell)
         tell(end)
@@ -109,6 +119,23 @@ def _do(job: Job, answers: AnswerFile, tell: Callable[[News], None]) -> Score | 
     return score
 
 
+def _look(job: Job) -> Data | Setback:
+    """Return what is known of the questions of a job, none of which is asked."""
+    try:
+        task = _load_task(job)
+        subset = sorted(job.subset) if job.subset is not None else None
+        chosen = [document for _, document in task.doc_iterator(limit=job.limit, samples=subset)]
+        check_answerable(task, chosen)
+        task.fewshot_context(chosen[0], _shots(job, task))  # are there as many examples?
+        hashes = [question_hash(task, document) for document in chosen]
+    except Exception as error:
+        logging.getLogger(__name__).exception("the look at the data failed")
+        if not isinstance(error, SetbackError):
+            error = SetbackError(Trouble.DATASET, f"its data: {_one_line(error)}")
+        return Setback(error.trouble, str(error))
+    return Data(len(hashes), digest(hashes))
+
+
 def _load_task(job: Job) -> Any:
     """Return the task, which the harness makes and whose data it loads.
 
@@ -148,7 +175,28 @@ def _load_task(job: Job) -> Any:
         raise SetbackError(
             Trouble.TASK, f"it asks every question {task.config.repeats} times, which is not judged"
         )
+    _check_positions(job, len(task.eval_docs))
+    if _shots(job, task) and task.config.num_fewshot == 0:  # the harness would not give any
+        raise SetbackError(
+            Trouble.TASK, f"it takes no solved examples, and 'shots' wants {job.shots} of them"
+        )
     return task
+
+
+def _shots(job: Job, task: Any) -> int:
+    return int((task.config.num_fewshot or 0) if job.shots is None else job.shots)
+
+
+def _check_positions(job: Job, questions: int) -> None:
+    """Refuse data without questions, and positions of questions that are not there."""
+    if not questions:
+        raise SetbackError(Trouble.DATASET, "its data hold no questions")
+    if job.subset is not None and max(job.subset) >= questions:
+        raise SetbackError(
+            Trouble.TASK,
+            f"'subset' names position {max(job.subset)}, and its {questions} questions are at 0 to "
+            f"{questions - 1}",
+        )
 
 
 def _commit(splits: Mapping[str, Any]) -> str:
@@ -301,6 +349,7 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
         ),
         max_tokens=(samples[0].settings or {}).get("max_tokens") if generates else None,
         duration_s=asking.duration_s,
+        repeated=len(samples) - len({sample.question_hash for sample in samples}),
     )
 
 

@@ -1,7 +1,8 @@
 """What passes between a run and the process that asks a task: the job, its news, its end.
 
 The process speaks JSON lines: each is one `News`, the last one a `Score` or a `Setback`. The key
-of the server is in neither; it travels by the environment.
+of the server is in neither; it travels by the environment. Asked for the data of jobs alone, it
+says for each job a line of `Data` or a `Setback`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from typing import Final
 from typing import Self
 
 __all__ = [
+    "DATA_ONLY",
     "KEY_VARIABLE",
     "PARTIAL_FILE",
     "RESULTS_FILE",
     "SAMPLES_FILE",
     "TABLE_FILE",
+    "Data",
     "Job",
     "News",
     "Score",
@@ -33,6 +36,8 @@ __all__ = [
 
 # Where lm-evaluation-harness itself looks for the key of an OpenAI-compatible server.
 KEY_VARIABLE: Final = "OPENAI_API_KEY"
+# Flag of the process: nothing is asked, the data are only looked at.
+DATA_ONLY: Final = "--data-only"
 SAMPLES_FILE: Final = "samples.jsonl"
 PARTIAL_FILE: Final = "partial.jsonl"
 TABLE_FILE: Final = "table.md"
@@ -137,6 +142,8 @@ class Score:
         task_hash: Hash over questions, prompts and targets as lm-evaluation-harness makes it.
         max_tokens: Longest answer that was allowed; None where choices are compared.
         duration_s: Seconds from the first request to the last answer.
+        repeated: Questions that stand before another one that is the same, so that they say
+            nothing more.
     """
 
     task: str
@@ -159,11 +166,25 @@ class Score:
     task_hash: str
     max_tokens: int | None
     duration_s: float
+    repeated: int = 0
 
     @property
     def is_whole(self) -> bool:
         """Whether every question of the task was asked."""
         return self.questions == self.of_questions
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """What would be asked, as it is known before any server is.
+
+    Attributes:
+        questions: How many.
+        samples_sha256: Hash over them with their right answers.
+    """
+
+    questions: int
+    samples_sha256: str
 
 
 class Trouble(StrEnum):
@@ -213,20 +234,21 @@ class Setback:
     questions: int = 0
 
 
-_KINDS: Final[Mapping[str, type[News | Score | Setback]]] = {
+_KINDS: Final[Mapping[str, type[News | Data | Score | Setback]]] = {
+    "data": Data,
     "news": News,
     "score": Score,
     "setback": Setback,
 }
 
 
-def write_message(message: News | Score | Setback) -> str:
+def write_message(message: News | Data | Score | Setback) -> str:
     """Return a message as one line, without its end."""
     kind = type(message).__name__.lower()
     return json.dumps({"kind": kind, **dataclasses.asdict(message)})
 
 
-def read_message(line: str) -> News | Score | Setback:
+def read_message(line: str) -> News | Data | Score | Setback:
     """Return the message of a line.
 
     Raises:

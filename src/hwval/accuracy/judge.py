@@ -39,6 +39,9 @@ _OUTCOMES: Final = {
 }
 # Two-sided; a loss is wrongly found, or wrongly not seen, in 5 of 100 cells at most.
 _CONFIDENCE: Final = 0.90
+# Share of questions that may be another one again: more of them feign certainty, since the
+# intervals take every question for one of its own. Sets of questions that people made have less.
+_MOST_REPEATED: Final = 0.05
 
 
 def describe(label: str, section: TaskSection, score: Score) -> str:
@@ -64,6 +67,9 @@ def judge_score(label: str, section: TaskSection, score: Score) -> Check | None:
             f"read differently and are not comparable, measure the reference anew; {share}; "
             f"{settings}"
         )
+        return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
+    if why := _why_too_alike(score.repeated, score.questions):
+        text = f"{label}: {why}; {share}; {settings}"
         return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
     base = Reference(section.reference, section.n, section.stderr)
     loss = compare_with_reference(
@@ -152,6 +158,10 @@ def judge_pair(
     except UsageError as error:
         text = f"{label} against {partner}: {error}"
         return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
+    repeated = len(own) - len({sample.question_hash for sample in own})
+    if why := _why_too_alike(repeated, len(own)):
+        text = f"{label} against {partner}: {why}"
+        return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
     lost, won = pairing.only_second, pairing.only_first
     change = paired_interval(lost, won, pairing.n, _CONFIDENCE)
     smallest = smallest_paired_loss(lost, won, pairing.n, _CONFIDENCE)
@@ -212,6 +222,16 @@ def _judge_share(
     )
 
 
+def _why_too_alike(repeated: int, questions: int) -> str:
+    """Return why questions do not count as so many, empty if they do."""
+    if repeated <= _MOST_REPEATED * questions:
+        return ""
+    return (
+        f"{repeated} of {questions} questions are in the data more than once and say nothing more; "
+        "mend the data"
+    )
+
+
 def _fields(label: str, questions: int) -> dict[str, Any]:
     return {"metric": f"{label}_accuracy", "unit": "", "n": questions}
 
@@ -263,6 +283,8 @@ def _deviations(section: TaskSection, score: Score) -> list[str]:
         found.append(f"{score.unparsed} unparsed, which count as wrong")
     if score.cut_off:
         found.append(f"{score.cut_off} cut off at the longest length")
+    if score.repeated:
+        found.append(f"{score.repeated} questions stand in the data more than once")
     if score.reused:
         found.append(f"{score.reused} answers from an interrupted run")
     found.append(f"data {_data(section, score)}")

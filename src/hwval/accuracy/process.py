@@ -12,11 +12,15 @@ import subprocess
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
+from hwval.accuracy.job import DATA_ONLY
 from hwval.accuracy.job import KEY_VARIABLE
+from hwval.accuracy.job import Data
 from hwval.accuracy.job import Job
 from hwval.accuracy.job import News
 from hwval.accuracy.job import Score
@@ -29,7 +33,7 @@ from hwval.errors import LabError
 from hwval.errors import ResponseError
 from hwval.errors import UsageError
 
-__all__ = ["LOG_FILE", "run_task"]
+__all__ = ["LOG_FILE", "look_at_data", "run_task"]
 
 LOG_FILE: Final = "harness.log"
 _JOB_FILE: Final = "job.json"
@@ -98,6 +102,48 @@ def run_task(
     raise _error(job, end or _died(process.returncode, log_path, last))
 
 
+def look_at_data(
+    jobs: Sequence[Job],
+    *,
+    offline: bool,
+    python: str = sys.executable,
+    silence_s: float = 120.0,
+) -> list[Data | Setback | None]:
+    """Return what is known of the questions of jobs before any server is; asks nothing.
+
+    Args:
+        jobs: What would be asked; servers and files of results in them do not matter.
+        offline: Whether only what this host has counts, and the Hub is left alone.
+        python: Interpreter that has hwval and lm-evaluation-harness.
+        silence_s: Longest wait for a job's data, seconds.
+
+    Returns:
+        For each job its data, or why they cannot be had; None where the process died or hung.
+    """
+    network = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"} if offline else {}
+    found: list[Data | Setback | None] = []
+    with TemporaryDirectory(prefix="hwval-accuracy-") as folder:
+        job_path = Path(folder) / _JOB_FILE
+        job_path.write_text("".join(job.to_json() + "\n" for job in jobs), "utf-8")
+        with subprocess.Popen(
+            [python, "-P", "-m", "hwval.accuracy.harness", str(job_path), DATA_ONLY],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=os.environ | network,
+            start_new_session=True,
+        ) as process:
+            try:
+                for line in _lines(process, silence_s):
+                    if line is None or len(found) == len(jobs):
+                        break
+                    message = read_message(line)
+                    found.append(message if isinstance(message, Data | Setback) else None)
+            finally:
+                _kill_family(process)
+    return [*found, *[None] * (len(jobs) - len(found))]
+
+
 def _follow(
     process: subprocess.Popen[bytes], tell: Callable[[News], None], *, silence_s: float
 ) -> tuple[Score | Setback | None, News | None]:
@@ -105,7 +151,7 @@ def _follow(
 
     Where it died there is no last word; where it said nothing for too long, that is its last one.
     """
-    last = None
+    last: News | None = None
     for line in _lines(process, silence_s):
         if line is None:
             text = f"its process said nothing for {silence_s:.0f} s and was ended"
@@ -114,10 +160,11 @@ def _follow(
             message = read_message(line)
         except ValueError:
             continue  # cut off by the death that the end of the stream will tell
-        if not isinstance(message, News):
+        if isinstance(message, Score | Setback):
             return message, last
-        last = message
-        tell(message)
+        if isinstance(message, News):
+            last = message
+            tell(message)
     return None, last
 
 

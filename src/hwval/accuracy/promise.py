@@ -34,7 +34,8 @@ _NEEDED_FOR: Final = {
     "ended": "max_cut_off",
     "paired": "paired_with",
 }
-_LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Files are named after it.
+_LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 _PERCENT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
@@ -69,6 +70,8 @@ def _check_dataset(place: str | dict[str, str]) -> str | dict[str, str]:
             except UsageError as error:
                 raise ValueError(str(error)) from None
         return place
+    if not place:
+        raise ValueError("names no split; write {test: /data/questions.jsonl}")
     for split, path in place.items():
         if not path.startswith("/"):
             raise ValueError(f"{path!r} of split {split!r} is no absolute path")
@@ -102,6 +105,7 @@ _SHARE_SCHEMA: Final = WithJsonSchema({"type": ["number", "string"], "examples":
 _Proportion = Annotated[float, _Share, Field(gt=0, lt=1), _SHARE_SCHEMA]
 _Limit = Annotated[float, _Share, Field(ge=0, le=1), _SHARE_SCHEMA]
 _Count = Annotated[int, Field(ge=1, strict=True)]
+_Index = Annotated[int, Field(ge=0, strict=True)]
 _Version = Annotated[
     str, BeforeValidator(_read_version), WithJsonSchema({"type": ["string", "number"]})
 ]
@@ -110,7 +114,7 @@ _Version = Annotated[
 class TaskSection(YamlModel):
     """One task of lm-evaluation-harness, and how well it is to be answered."""
 
-    task: _NonEmpty | None = None
+    task: Annotated[str, Field(min_length=1, max_length=200)] | None = None
     """Name that lm-evaluation-harness knows it by; the key of this section if not set."""
     reference: _Proportion | None = None
     """Share of right answers elsewhere; without one the score is measured and not judged."""
@@ -130,7 +134,7 @@ class TaskSection(YamlModel):
     """``METRIC,FILTER`` as lm-evaluation-harness names it; the task's first one if not set."""
     limit: _Count | None = None
     """Ask only the first so many questions."""
-    subset: Annotated[tuple[int, ...], AfterValidator(_check_subset)] | None = None
+    subset: Annotated[tuple[_Index, ...], AfterValidator(_check_subset)] | None = None
     """Ask only the questions at these positions, counted from 0."""
     shots: Annotated[int, Field(ge=0, strict=True)] | None = None
     """Solved examples before each question; as the task says if not set."""
@@ -161,6 +165,12 @@ class TaskSection(YamlModel):
                 raise problem_at("reference", "a reference needs a 'margin': the accepted loss")
             if self.source is None:
                 raise problem_at("reference", "a reference needs its 'source'")
+            if self.margin >= self.reference:
+                raise problem_at(
+                    "margin",
+                    f"a loss of {self.margin:g} from {self.reference:g} leaves nothing to hold: no "
+                    "score could be below; write a smaller one",
+                )
             if (self.n is None) == (self.stderr is None):
                 raise problem_at(
                     "reference", "a reference needs its number of questions, 'n', or its 'stderr'"
@@ -192,7 +202,7 @@ def dataset_place(section: TaskSection) -> str | dict[str, str] | None:
 def _check_labels(tasks: dict[str, TaskSection]) -> dict[str, TaskSection]:
     for label in tasks:
         if not _LABEL.fullmatch(label):
-            raise problem_at(label, f"{label!r} is no name; allowed: letters, digits, . _ -")
+            raise problem_at(label, f"{label!r} is no name; allowed: 100 letters, digits, . _ -")
     return tasks
 
 

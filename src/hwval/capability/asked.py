@@ -9,7 +9,7 @@ from hwval.catalogue import Capability
 from hwval.catalogue import Server
 from hwval.cell import Cell
 
-__all__ = ["why_not_asked"]
+__all__ = ["tools_hint", "why_not_asked"]
 
 _TOOL_FLAGS: Final = ("tool-call-parser", "enable-auto-tool-choice")
 _WRITES: Final = frozenset(Capability) - {Capability.EMBEDDINGS}
@@ -42,6 +42,29 @@ def why_not_asked(
     if wanted not in offered:
         return f"image and model do not promise {wanted}"
     return _flag_against(wanted, offered, cell) if server is Server.VLLM else None
+
+
+def tools_hint(cell: Cell, server: Server) -> str:
+    """Return what is likely to be the matter where a cell is asked to call a tool and does not.
+
+    Args:
+        cell: Its flags say what a vLLM was started for.
+        server: Program that answers; of others than vLLM no flags are known.
+    """
+    if server is not Server.VLLM:
+        return ""
+    missing = [flag for flag in _TOOL_FLAGS if not cell.arg(flag)]
+    if missing:
+        wanted = {"tool-call-parser": "NAME", "enable-auto-tool-choice": "true"}
+        flags = ", ".join(f"{flag}: {wanted[flag]}" for flag in missing)
+        return (
+            f"likely since the cell has no {' and no '.join(missing)}: set engine: {{{flags}}}"
+            f"{', with the parser of the model, as hermes' if 'NAME' in flags else ''}"
+        )
+    return (
+        f"likely remedy: tool-call-parser {cell.arg(_TOOL_FLAGS[0])} must be the one for this "
+        "model, and its chat template must offer tools (engine: {chat-template: FILE})"
+    )
 
 
 def _flag_against(wanted: Capability, offered: frozenset[Capability], cell: Cell) -> str | None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
+from hwval.errors import ResponseError
 from hwval.generate import Generation
 
 __all__ = ["ANSWER", "depths_without_answer", "haystack", "sentences_within"]
@@ -14,6 +16,10 @@ _ANSWER_TOKENS: Final = 16
 _FIRST_BOAT: Final = 10_001
 ANSWER: Final = "7412"
 """What must stand in the answer."""
+# Of a hundred thousand tokens and more one boat's number ends in it.
+_FOUND: Final = re.compile(rf"(?<!\d){ANSWER}(?!\d)")
+# Of the wanted tokens; a short prompt has no room for its last sentence.
+_SHORTEST: Final = 0.75
 _NEEDLE: Final = f"The number on the lighthouse door is {ANSWER}. "
 # A question that models with and without training on chats finish alike.
 _QUESTION: Final = (
@@ -57,16 +63,27 @@ def depths_without_answer(ask: Generation, tokens: int, depths: Sequence[float])
         ask: The engine.
         tokens: Length of the prompts, by its own count.
         depths: From 0 (the beginning) to 1 (the end).
+
+    Raises:
+        ResponseError: The server does not count tokens, or counts far fewer than it was sent.
     """
     few, many = ((count, _count_tokens(ask, count)) for count in _MEASURED_SENTENCES)
     sentences = sentences_within(tokens - _ANSWER_TOKENS, few=few, many=many)
     missed = []
     for depth in depths:
-        said = ask.complete(haystack(sentences, depth), max_tokens=_ANSWER_TOKENS).text
-        if ANSWER not in said:
-            missed.append(f"at {depth:.0%} of {tokens} tokens: {said!r}")
+        answer = ask.complete(haystack(sentences, depth), max_tokens=_ANSWER_TOKENS)
+        if answer.prompt_tokens + _ANSWER_TOKENS < _SHORTEST * tokens:
+            raise ResponseError(
+                f"a prompt of about {tokens} tokens was sent, and the server counts "
+                f"{answer.prompt_tokens}: what it answers says nothing of that length"
+            )
+        if not _FOUND.search(answer.text):
+            missed.append(f"at {depth:.0%} of {tokens} tokens: {answer.text!r}")
     return missed
 
 
 def _count_tokens(ask: Generation, sentences: int) -> int:
-    return ask.complete(haystack(sentences, 0.0), max_tokens=1).prompt_tokens
+    tokens = ask.complete(haystack(sentences, 0.0), max_tokens=1).prompt_tokens
+    if tokens < sentences:
+        raise ResponseError(f"the server counts {tokens} tokens for {sentences} sentences")
+    return tokens

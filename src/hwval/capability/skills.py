@@ -22,7 +22,9 @@ from hwval.capability.structured import CITY
 from hwval.capability.structured import SCHEMA
 from hwval.capability.structured import TOOL
 from hwval.capability.structured import TOOL_NAME
+from hwval.capability.structured import trouble_with
 from hwval.errors import ResponseError
+from hwval.generate import in_agreed_form
 from hwval.inert import one_line
 
 if TYPE_CHECKING:
@@ -48,11 +50,33 @@ class ToolCall:
         name: Of the tool.
         arguments: JSON text.
         finish_reason: Of the answer.
+        asked: What was asked for, in words.
+        hint: What is likely to mend a call that is wrong; empty where nothing is known.
     """
 
     name: str
     arguments: str
     finish_reason: str | None
+    asked: str = ""
+    hint: str = ""
+
+    def check(self, *, city: str = "") -> None:
+        """Go on if the call is of the tool, and its arguments fit.
+
+        Args:
+            city: What the arguments must speak of, where the model understands the question.
+
+        Raises:
+            ResponseError: What was asked for, what came back and what may mend it.
+        """
+        trouble = trouble_with(self.arguments, is_call=True)
+        if self.name != TOOL_NAME:
+            trouble = f"the call is of {self.name!r}"
+        elif not trouble and city not in self.arguments:
+            trouble = f"its arguments {self.arguments!r} are not about {city}"
+        if trouble:
+            came = f"{self.asked}: {trouble} (finish_reason {self.finish_reason})"
+            raise ResponseError("; ".join(filter(None, [came, self.hint])))
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +100,19 @@ class Skills:
         model: Name under which the engine serves the model.
         has_meaning: Whether the weights are real; the answers of random ones are drawn, so that
             they end.
+        tools_hint: What is likely to be the matter where a tool is not called.
     """
 
-    def __init__(self, client: OpenAI, *, model: str, has_meaning: bool) -> None:
+    def __init__(
+        self, client: OpenAI, *, model: str, has_meaning: bool, tools_hint: str = ""
+    ) -> None:
         self.has_meaning = has_meaning
+        self._tools_hint = tools_hint
         self._client = client
         self._model = model
         self._sampling = _GREEDY if has_meaning else _UNSTUCK
 
+    @in_agreed_form()
     def embed(self, texts: Sequence[str]) -> list[list[float]]:
         """Return one vector for each text, in their order.
 
@@ -99,7 +128,9 @@ class Skills:
             found = [item.index for item in vectors]
             raise ResponseError(f"embed {len(texts)} texts: vectors {found} came back")
         # JSON has no NaN, so some servers write null for it.
-        return [[math.nan if one is None else one for one in item.embedding] for item in vectors]
+        return [
+            [math.nan if one is None else float(one) for one in item.embedding] for item in vectors
+        ]
 
     def name_colour(self, shape: str, colour: str) -> str:
         """Show a picture and return what the model says of its colour, in small letters."""
@@ -110,6 +141,7 @@ class Skills:
         question = "Which shape is it: circle, square or triangle? Answer with one word."
         return self._look(shape, colour, question)
 
+    @in_agreed_form()
     def read_picture(self, shape: str, colour: str) -> tuple[tuple[str, float], ...]:
         """Show a picture and return tokens of the answer with their log probabilities.
 
@@ -121,12 +153,19 @@ class Skills:
         told = answer.choices[0].logprobs
         return tuple((token.token, token.logprob) for token in (told and told.content) or ())
 
+    @in_agreed_form()
     def transcribe_tone(self) -> str:
         """Send a tone to the endpoint of transcriptions and return the text that comes back."""
         with _in_the_servers_words():
             answer = self._client.audio.transcriptions.create(
-                model=self._model, file=("tone.wav", make_tone(), "audio/wav"), temperature=0.0
+                model=self._model,
+                file=("tone.wav", make_tone(), "audio/wav"),
+                temperature=0.0,
+                # vLLM's own: random weights would go on to the end of the context.
+                extra_body={"max_completion_tokens": _SHORT_TOKENS},
             )
+        if not isinstance(answer.text, str):
+            raise TypeError(f"{answer.text!r} in the place of a text")
         return answer.text
 
     def describe_tone(self) -> str:
@@ -135,16 +174,19 @@ class Skills:
         part = {"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}}
         return self._chat_text([part, _text("What do you hear? Answer in one sentence.")])
 
+    @in_agreed_form()
     def speak(self, voice: str | None) -> bytes:
         """Ask for an answer by voice and return the sound, as the server sent it.
 
         Raises:
             ResponseError: There is no sound in the answer, or it is no Base64.
         """
+        # OpenAI's API has the voice inside `audio`; vLLM-Omni reads it beside, as `speaker`, alone.
+        named = {"audio": {"voice": voice, "format": "wav"}, "extra_body": {"speaker": voice}}
         answer = self._chat(
             "Say: good morning, the kettle is on.",
             modalities=["text", "audio"],
-            **({"audio": {"voice": voice, "format": "wav"}} if voice else {}),
+            **(named if voice else {}),
         )
         for choice in answer.choices:
             if choice.message.audio is not None:
@@ -156,16 +198,17 @@ class Skills:
 
     def call_named_tool(self) -> ToolCall:
         """Have the model call the tool by name."""
-        return self._call({"type": "function", "function": {"name": TOOL_NAME}})
+        return self._call({"type": "function", "function": {"name": TOOL_NAME}}, "that tool")
 
     def call_required_tool(self) -> ToolCall:
         """Have the model call some tool, of which there is one."""
-        return self._call("required")
+        return self._call("required", "'required'")
 
     def call_tool(self) -> ToolCall:
         """Leave it to the model whether it calls the tool, and ask a question that needs it."""
-        return self._call("auto")
+        return self._call("auto", "'auto'")
 
+    @in_agreed_form()
     def fill_schema(self) -> Filled:
         """Ask for an answer that fits `structured.SCHEMA`."""
         schema = {"name": "city", "schema": SCHEMA, "strict": True}
@@ -176,35 +219,52 @@ class Skills:
             **self._sampling,
         )
         choice = answer.choices[0]
-        return Filled(choice.message.content or "", choice.finish_reason == "length")
+        return Filled(_content(choice), choice.finish_reason == "length")
 
-    def _call(self, choice: Any) -> ToolCall:
+    @in_agreed_form()
+    def _call(self, choice: Any, words: str) -> ToolCall:
+        import openai
+
+        asked = f"one call of {TOOL_NAME} was asked for (tool_choice: {words})"
         question = f"What will the weather be in {CITY} over the next 3 days? Use the tool."
-        answer = self._chat(
-            question,
-            max_tokens=_LONG_TOKENS,
-            tools=[TOOL],
-            tool_choice=choice,
-            parallel_tool_calls=False,
-            **self._sampling,
-        )
+        try:
+            answer = self._chat(
+                question,
+                max_tokens=_LONG_TOKENS,
+                tools=[TOOL],
+                tool_choice=choice,
+                parallel_tool_calls=False,
+                **self._sampling,
+            )
+        except openai.APIStatusError as error:
+            refused = self._with_hint(f"{asked}, and the server refused")
+            text = f"{refused}: {one_line(str(error))}"
+            raise type(error)(text, response=error.response, body=error.body) from None
         told = answer.choices[0]
         calls = told.message.tool_calls or []
         if len(calls) != 1 or calls[0].type != "function":
             said = (told.message.content or "")[:200]
             raise ResponseError(
-                f"one call of {TOOL_NAME} was asked for, and {len(calls)} came back "
-                f"(finish_reason {told.finish_reason}, content {said!r})"
+                self._with_hint(
+                    f"{asked}, and {len(calls)} came back (finish_reason {told.finish_reason}, "
+                    f"content {said!r})"
+                )
             )
         call = calls[0].function
-        return ToolCall(call.name, call.arguments, told.finish_reason)
+        if not isinstance(call.arguments, str):
+            raise TypeError(f"arguments {call.arguments!r} in the place of a JSON text")
+        return ToolCall(call.name, call.arguments, told.finish_reason, asked, self._tools_hint)
+
+    def _with_hint(self, text: str) -> str:
+        return "; ".join(filter(None, [text, self._tools_hint]))
 
     def _look(self, shape: str, colour: str, question: str) -> str:
         return self._chat_text([_picture(shape, colour), _text(question)]).lower()
 
+    @in_agreed_form()
     def _chat_text(self, parts: list[dict[str, Any]]) -> str:
         answer = self._chat(parts, max_tokens=_SHORT_TOKENS, **_GREEDY)
-        return answer.choices[0].message.content or ""
+        return _content(answer.choices[0])
 
     def _chat(self, content: str | list[dict[str, Any]], **wishes: Any) -> ChatCompletion:
         messages = [{"role": "user", "content": content}]
@@ -223,10 +283,18 @@ def _in_the_servers_words() -> Iterator[None]:
         yield
     except openai.APIStatusError as error:
         words = one_line(error.response.text)[:_SHOWN_CHARACTERS]
-        if words not in str(error):
+        message = error.body.get("message") if isinstance(error.body, dict) else None
+        if (message or words) not in str(error):
             told = f"{one_line(str(error))} from {error.request.url.path}: {words}"
             raise type(error)(told, response=error.response, body=error.body) from None
         raise
+
+
+def _content(choice: Any) -> str:
+    said = choice.message.content or ""
+    if not isinstance(said, str):
+        raise TypeError(f"{said!r} in the place of a text")
+    return said
 
 
 def _picture(shape: str, colour: str) -> dict[str, Any]:

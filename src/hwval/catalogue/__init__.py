@@ -13,10 +13,9 @@ from typing import Any
 from typing import Final
 
 from hwval.catalogue.architectures import load_architectures
-from hwval.catalogue.engine_flags import EngineFlags
 from hwval.catalogue.engine_flags import FlagEffect
-from hwval.catalogue.engine_flags import FlagFinding
 from hwval.catalogue.engine_flags import load_engine_flags
+from hwval.catalogue.engine_flags import version_key
 from hwval.catalogue.facts import EXTERNAL_NAME
 from hwval.catalogue.facts import Capability
 from hwval.catalogue.facts import CatalogueSection
@@ -39,11 +38,9 @@ __all__ = [
     "Capability",
     "Catalogue",
     "CatalogueSection",
-    "EngineFlags",
     "EngineKind",
     "Entrypoint",
     "FlagEffect",
-    "FlagFinding",
     "HardwareFacts",
     "ImageFacts",
     "ModelFacts",
@@ -53,7 +50,6 @@ __all__ = [
     "load_architectures",
     "load_catalogue",
     "load_engine_flags",
-    "split_image",
 ]
 
 _VERSION_IN_TAG: Final = re.compile(r"(?:^|vllm[_-]?)v?(\d+\.\d+\.\d+)")
@@ -191,8 +187,8 @@ def _of_tag(facts: ImageFacts, tag: str | None) -> ImageFacts:
         version = match[1]
     update: dict[str, Any] = {"vllm": version or facts.vllm, "note": note}
     if update["vllm"]:
-        for limit in sorted(facts.entrypoint_before, key=_version_key):
-            if _version_key(update["vllm"]) < _version_key(limit):
+        for limit in sorted(facts.entrypoint_before, key=version_key):
+            if version_key(update["vllm"]) < version_key(limit):
                 update["entrypoint"] = facts.entrypoint_before[limit]
                 break
     return facts.model_copy(update=update)
@@ -204,18 +200,12 @@ def _existing(name: str, facts: ModelFacts) -> ModelFacts:
     return facts
 
 
-def _version_key(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", version))
-
-
 def _external(reference: str) -> ImageFacts:
     if not EXTERNAL_NAME.fullmatch(reference):
         raise UsageError(f"image {reference!r} is malformed; write external:NAME")
     return ImageFacts(
         vendors=tuple(Vendor),
         engine=EngineKind.EXTERNAL,
-        hf_cache=None,
-        vllm_cache=None,
         source="a server that already runs",
     )
 
@@ -231,6 +221,10 @@ def _synthetic(reference: str) -> ModelFacts:
         quantization=model.quantization,
         max_context_tokens=model.max_context_tokens,
         gated=False,
-        capabilities=(*_OF_SYNTHETIC, *([Capability.VISION] if model.sees else [])),
+        capabilities=(
+            *_OF_SYNTHETIC,
+            *([Capability.VISION] if model.sees else []),
+            *([Capability.AUDIO_IN] if model.hears else []),
+        ),
         source="made on the spot",
     )

@@ -26,7 +26,14 @@ from hwval.spelling import near_names
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
 
-__all__ = ["EngineFlags", "EngineFlagsSection", "FlagEffect", "FlagFinding", "load_engine_flags"]
+__all__ = [
+    "EngineFlags",
+    "EngineFlagsSection",
+    "FlagEffect",
+    "FlagFinding",
+    "load_engine_flags",
+    "version_key",
+]
 
 _OWN_VARIABLE: Final = "VLLM_"
 _STRICT: Final = "fail-on-environ-validation"
@@ -139,7 +146,7 @@ class EngineFlagsSection(YamlModel):
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
-        keys = [_key(name) for name in self.releases]
+        keys = [version_key(name) for name in self.releases]
         if not keys or keys != sorted(set(keys)):
             raise problem_at("releases", "releases stand oldest first, each once, at least one")
         flags: set[str] = set()
@@ -169,7 +176,7 @@ class EngineFlags:
     def __init__(self, section: EngineFlagsSection) -> None:
         self._notes: Mapping[str, FlagNote] = {**section.flags, **section.variables}
         self._releases = tuple(_replayed(section))
-        self._keys = [_key(release.name) for release in self._releases]
+        self._keys = [version_key(release.name) for release in self._releases]
         self._cached = lru_cache(maxsize=4096)(self._look)
 
     @property
@@ -240,8 +247,8 @@ class EngineFlags:
         """Return the release of that name, or those before and after it."""
         if version is None:
             return self._releases[-1:]
-        place = bisect_left(self._keys, _key(version))
-        is_exact = place < len(self._keys) and self._keys[place] == _key(version)
+        place = bisect_left(self._keys, version_key(version))
+        is_exact = place < len(self._keys) and self._keys[place] == version_key(version)
         return self._releases[place if is_exact else max(place - 1, 0) : place + 1]
 
     def _doubt(self, version: str | None, *, is_fork: bool, is_same: bool) -> str:
@@ -250,13 +257,13 @@ class EngineFlags:
             return "which vLLM this image holds is not known"
         if is_fork:
             return f"this image holds a fork of {version}, which may differ"
-        if not self._keys[0] <= _key(version) <= self._keys[-1]:
+        if not self._keys[0] <= version_key(version) <= self._keys[-1]:
             return f"{version} was not looked at, only {self._releases[0].name} to {self.newest}"
         return "" if is_same else f"{version} itself was not looked at, and the next one differs"
 
     def _flag(self, name: str, value: ArgValue, release: _Release) -> FlagFinding | None:
         base, dot, _ = name.partition(".")
-        if dot and _key(release.name) < _key(_DOTTED_SINCE):
+        if dot and version_key(release.name) < version_key(_DOTTED_SINCE):
             text = f"parts of a flag, as in --{name}, are understood from {_DOTTED_SINCE} on"
             return _finding(name, FlagEffect.REFUSED, f"{_refuses(release)} --{name}: {text}")
         form = release.forms.get(base)
@@ -310,11 +317,11 @@ class EngineFlags:
         note = self._notes.get(name)
         if note is None:
             return None
-        at = _key(release.name)
-        if note.no_effect is not None and at >= _key(note.no_effect):
+        at = version_key(release.name)
+        if note.no_effect is not None and at >= version_key(note.no_effect):
             text = f"{written} has no effect; {note.advice}"
             return _finding(name, FlagEffect.IGNORED, text)
-        if note.deprecated is not None and at >= _key(note.deprecated):
+        if note.deprecated is not None and at >= version_key(note.deprecated):
             text = f"{written} is deprecated since {note.deprecated}; {note.advice}"
             return _finding(name, FlagEffect.DEPRECATED, text)
         return None
@@ -387,5 +394,6 @@ def _wrong_form(name: str, value: ArgValue, form: _Form) -> str:
     return f"--{name} {value}, which takes no value; write {name}: {str(not is_off).lower()}"
 
 
-def _key(version: str) -> tuple[int, ...]:
+def version_key(version: str) -> tuple[int, ...]:
+    """Return what releases of vLLM are ordered by: ``0.9.2`` before ``0.10``."""
     return tuple(int(part) for part in re.findall(r"\d+", version))

@@ -233,10 +233,6 @@ class ImageFacts(YamlModel):
     """Image that holds the same as this environment; ``{version}`` is vLLM's."""
     venv_equivalent: str | None = None
     """Environment that holds the same as this image; ``{version}`` is vLLM's."""
-    hf_cache: str | None = "/root/.cache/huggingface"
-    """Where the image keeps downloaded models."""
-    vllm_cache: str | None = "/root/.cache/vllm"
-    """Where the image keeps compiled code."""
     port: Annotated[StrictInt, Field(gt=0, lt=2**16)] = 8000
     """Port that its server listens on if it is not told another."""
     server: Server = Server.VLLM
@@ -280,8 +276,6 @@ class ModelFacts(YamlModel):
     """Size of the files that are loaded, ``16.1 GB``."""
     parameters: _Count | None = None
     """Parameters of the language model, towers left out."""
-    active_parameters: _Count | None = None
-    """Those that a token is multiplied with, where they are not all of them."""
     config: dict[str, Any] | None = None
     """What of its config.json decides its size, in that file's own words."""
     quantization_config: dict[str, Any] | None = None

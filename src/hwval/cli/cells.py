@@ -125,7 +125,27 @@ def _select(
     from hwval.placement import select
 
     host = probe_host() if host_file is None else read_host(host_file)
-    return select(matrices or default_matrices(), host, image=image, fetch=fetch)
+    selection = select(matrices or default_matrices(), host, image=image, fetch=fetch)
+    _check_tasks(selection)
+    return selection
+
+
+def _check_tasks(selection: Selection) -> None:
+    """Refuse tasks that lm-evaluation-harness, where it is installed, does not know.
+
+    Their data may be on another host than this one.
+    """
+    for placed in selection.placed:
+        tasks = placed.entry.promises.accuracy.tasks
+        if tasks:
+            from hwval.accuracy.precheck import task_problem
+            from hwval.errors import MatrixError
+
+            for label, section in tasks.items():
+                problem = task_problem(label, section)
+                if problem is not None:
+                    where = f"{placed.entry.source}: promises.accuracy.{label}"
+                    raise MatrixError(f"{where}: {problem} (cell {placed.cell})")
 
 
 def _plan_json(selection: Selection) -> dict[str, Any]:

@@ -34,6 +34,9 @@ _STYLES: Final = {
     Change.NEW: "green",
 }
 _MOST_CELLS: Final = 10
+_NARROW: Final = 80
+"""Columns of a terminal below which an interval goes to a line of its own."""
+_UNCHANGED: Final = "without a sure change"
 
 
 def print_comparison(found: Comparison, console: Console, *, show_all: bool = False) -> None:
@@ -54,11 +57,14 @@ def print_comparison(found: Comparison, console: Console, *, show_all: bool = Fa
         for text in _names(cells, f"only the {which} run asked"):
             console.print(Text(one_line(text)))
     console.print()
-    console.print(Text(_counts(found), "bold"))
+    for line in _counts(found):
+        console.print(Text(line, "bold"))
 
 
 def _has_news(cell: CellChange) -> bool:
-    return bool(cell.notes) or any(change is not Change.SAME for change in cell.changes)
+    return bool(cell.notes or cell.left_out) or any(
+        change is not Change.SAME for change in cell.changes
+    )
 
 
 def _names(cells: tuple[str, ...], what: str) -> Iterator[str]:
@@ -68,11 +74,30 @@ def _names(cells: tuple[str, ...], what: str) -> Iterator[str]:
         yield f"{what} {', '.join(cells[:_MOST_CELLS])}{more}"
 
 
-def _counts(found: Comparison) -> str:
-    counts = Counter(change for cell in found.cells for change in cell.changes)
-    parts = [f"{counts[change]:,} {change}" for change in Change if counts[change]]
-    many = "1 cell" if len(found.cells) == 1 else f"{len(found.cells):,} cells"
-    return f"{many} compared: {', '.join(parts) or 'nothing to compare'}"
+def _counts(found: Comparison) -> Iterator[str]:
+    """Yield what was compared, and of each kind of thing what became of how many."""
+    alone = (("base", found.only_base), ("new", found.only_new))
+    missed = [f"{len(cells):,} of the {run} run alone" for run, cells in alone if cells]
+    yield ", ".join([f"{_many(len(found.cells), 'cell')} compared", *missed])
+    if incomparable := sum(bool(cell.incomparable) for cell in found.cells):
+        yield f"  cells: {incomparable:,} incomparable"
+    cells = [cell for cell in found.cells if not cell.incomparable]
+    for noun, same, changes in (
+        ("question", "as before", [one.change for cell in cells for one in cell.verdicts]),
+        ("measurement", _UNCHANGED, [one.change for cell in cells for one in cell.speed]),
+        ("accuracy task", _UNCHANGED, [one.change for cell in cells for one in cell.accuracy]),
+    ):
+        counts = Counter(changes)
+        words = {change: same if change is Change.SAME else str(change) for change in Change}
+        parts = [f"{counts[change]:,} {words[change]}" for change in Change if counts[change]]
+        if parts:
+            yield f"  {_many(len(changes), noun)}: {', '.join(parts)}"
+    if left_out := sum(len(cell.left_out) for cell in cells):
+        yield f"  not compared, for the reasons above: {left_out:,}"
+
+
+def _many(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _print_cell(cell: CellChange, console: Console, *, show_all: bool) -> None:
@@ -83,34 +108,47 @@ def _print_cell(cell: CellChange, console: Console, *, show_all: bool) -> None:
         return
     for note in cell.notes:
         console.print(Padding(Text(one_line(note)), (0, 0, 0, 2), expand=False))
-    for change, text in _verdicts(cell.verdicts, show_all=show_all):
-        console.print(_line(change, text))
+    for one, text in _verdicts(cell.verdicts, show_all=show_all):
+        # An answer that is new is good news only if it is a good one.
+        style = "yellow" if one.change is Change.NEW and not one.new.is_good else None
+        console.print(_line(one.change, text, style))
     speed = [one for one in cell.speed if show_all or one.change is not Change.SAME]
     if speed:
-        console.print(Padding(_speed_table(speed), (0, 0, 0, 2), expand=False))
+        console.print(
+            Padding(
+                _speed_table(speed, is_narrow=console.width < _NARROW), (0, 0, 0, 2), expand=False
+            )
+        )
     if rest := len(cell.speed) - len(speed):
-        text = f"{rest} more measurements without a sure change (--all shows them)"
+        it = "it" if rest == 1 else "them"
+        text = f"{_many(rest, 'more measurement')} {_UNCHANGED} (--all shows {it})"
         console.print(Padding(Text(text), (0, 0, 0, 2), expand=False))
     for task in cell.accuracy:
         console.print(_line(task.change, _accuracy(task)))
+    for left in cell.left_out:
+        what = f"{left.question}: {left.what}" if left.what else left.question
+        console.print(_line("not compared", f"{what}: {left.why}", "yellow"))
 
 
-def _verdicts(verdicts: Iterable[VerdictChange], *, show_all: bool) -> Iterator[tuple[Change, str]]:
+def _verdicts(
+    verdicts: Iterable[VerdictChange], *, show_all: bool
+) -> Iterator[tuple[VerdictChange, str]]:
+    """Yield what is told; of many questions behind the same failure, the first stands for all."""
     shown = [one for one in verdicts if show_all or one.change is not Change.SAME]
-    behind = Counter((one.change, one.blocked_by) for one in shown if one.blocked_by)
+    behind: dict[tuple[Change, str], list[VerdictChange]] = {}
     for one in shown:
         if one.blocked_by:
+            behind.setdefault((one.change, one.blocked_by), []).append(one)
             continue
         text = f"{one.question}: {one.base} -> {one.new}"
         if not one.new.is_good and one.reason:
             text += f": {one.reason}"
-        yield one.change, text
-    for (change, question), count in behind.items():
-        many = "1 question" if count == 1 else f"{count} questions"
-        yield change, f"{many} behind {question} cannot be asked now"
+        yield one, text
+    for (_, question), found in behind.items():
+        yield found[0], f"{_many(len(found), 'question')} behind {question} cannot be asked now"
 
 
-def _speed_table(speed: Iterable[SpeedChange]) -> Table:
+def _speed_table(speed: Iterable[SpeedChange], *, is_narrow: bool) -> Table:
     table = Table(box=_RULE, show_edge=False, padding=0, header_style="bold")
     table.add_column("change", no_wrap=True)
     table.add_column("measured", overflow="fold")
@@ -125,7 +163,7 @@ def _speed_table(speed: Iterable[SpeedChange]) -> Table:
             Text(one_line(where)),
             Text(_number(metric.format(one.base), metric.unit)),
             Text(_number(metric.format(one.new), metric.unit)),
-            Text(_ratio(one)),
+            Text(_ratio(one, "\n" if is_narrow else " ")),
         )
     return table
 
@@ -139,10 +177,9 @@ def _number(text: str, unit: str) -> str:
     return text.removesuffix(unit).rstrip() if "/" in unit else text
 
 
-def _ratio(one: SpeedChange) -> str:
-    if one.low is None or one.high is None:
-        return f"{one.ratio:.3f} (one round)"
-    return f"{one.ratio:.3f} ({one.low:.3f} to {one.high:.3f})"
+def _ratio(one: SpeedChange, gap: str) -> str:
+    known = one.low is not None and one.high is not None
+    return f"{one.ratio:.3f}{gap}({f'{one.low:.3f} to {one.high:.3f}' if known else 'one round'})"
 
 
 def _accuracy(task: AccuracyChange) -> str:
@@ -155,6 +192,7 @@ def _accuracy(task: AccuracyChange) -> str:
     return "; ".join([text, *task.notes])
 
 
-def _line(change: Change, text: str) -> Padding:
-    line = Text.assemble((change, _STYLES.get(change, "")), " ", one_line(text))
+def _line(word: str, text: str, style: str | None = None) -> Padding:
+    style = _STYLES.get(Change(word), "") if style is None else style
+    line = Text.assemble((word, style), " ", one_line(text))
     return Padding(line, (0, 0, 0, 2), expand=False)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,13 +20,10 @@ from hwval.cli.common import console
 
 if TYPE_CHECKING:
     from hwval.doctor import Check
-    from hwval.host import Device
     from hwval.host import Host
 
 __all__ = ["doctor", "probe"]
 
-# Instruction sets that decide which kernels vLLM takes on x86-64.
-_TELLING_FLAGS: Final = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
 _STYLES: Final = {
     "ok": "green",
     "warning": "yellow",
@@ -50,6 +46,9 @@ def probe(
     ] = None,
 ) -> None:
     """Print what this machine has."""
+    from hwval.host import host_rows
+    from hwval.inert import visible
+
     host = _this_host()
     text = json.dumps(host.to_json(), indent=2, ensure_ascii=False)
     if save is not None:
@@ -58,8 +57,8 @@ def probe(
         typer.echo(text)
         return
     table = _table()
-    for subject, what in _rows(host):
-        table.add_row(subject, escape(what))
+    for subject, what in host_rows(host, with_places=True):
+        table.add_row(escape(visible(subject)), escape(visible(what)))
     console().print(table)
 
 
@@ -142,76 +141,6 @@ def _table() -> Table:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     return table
-
-
-def _rows(host: Host) -> Iterator[tuple[str, str]]:
-    from hwval.units import format_bytes
-
-    yield "host", f"{host.hostname} ({host.machine}, kernel {host.kernel})"
-    yield "processor", f"{host.cpu_model or 'unknown'}, {len(host.cpus)} threads"
-    telling = [flag for flag in _TELLING_FLAGS if flag in host.cpu_flags]
-    if telling:
-        yield "", ", ".join(telling)
-    swap = f", {format_bytes(host.swap_bytes)} of swap" if host.swap_bytes else ""
-    yield "memory", (format_bytes(host.memory_bytes) if host.memory_bytes else "unknown") + swap
-    if len(host.numa_nodes) > 1:
-        sizes = (format_bytes(node.memory_bytes or 0) for node in host.numa_nodes)
-        yield "memory nodes", f"{len(host.numa_nodes)}: {', '.join(sizes)}"
-    yield from _accelerator_rows(host)
-    yield from {**host.drivers, **host.versions}.items()
-    if host.docker is not None:
-        yield "docker", _docker_line(host)
-    for disk in host.disks:
-        room = f"{format_bytes(disk.free_bytes)} of {format_bytes(disk.total_bytes)} free"
-        yield f"disk: {disk.purpose}", f"{room}, {disk.path}"
-    ids = {device.id for device in host.devices}
-    for subject, note in host.notes.items():
-        yield ("note", f"{subject}: {note}") if subject in ids else (f"no {subject}", note)
-
-
-def _docker_line(host: Host) -> str:
-    docker = host.docker
-    if docker is None:
-        return "no daemon"
-    details = [f"API {docker.api_version}", f"cgroup v{docker.cgroup_version or '?'}"]
-    details += ["rootless"] if docker.rootless else []
-    details += [f"runtimes {', '.join(docker.runtimes) or 'none'}"]
-    details += ["CDI"] if docker.cdi_folders else []
-    return f"{docker.version} ({', '.join(details)})"
-
-
-def _accelerator_rows(host: Host) -> Iterator[tuple[str, str]]:
-    """Yield a row for each run of devices that differ in their places only."""
-    if not host.devices:
-        yield "accelerators", "none found"
-    alike: dict[str, list[Device]] = {}
-    for device in host.devices:
-        alike.setdefault(_device_line(device), []).append(device)
-    for line, devices in alike.items():
-        count = f"{len(devices)} x " if len(devices) > 1 else ""
-        yield "accelerators", f"{count}{line}"
-        names = [_place_line(device) for device in devices]
-        shown = names if len(names) <= 16 else [*names[:8], f"... {len(names) - 8} more"]
-        for name in shown:
-            yield "", name
-
-
-def _device_line(device: Device) -> str:
-    from hwval.units import format_bytes
-
-    size = format_bytes(device.memory_bytes) if device.memory_bytes else "unknown memory"
-    parts = [device.name or device.vendor, device.architecture or "unknown architecture", size]
-    if device.partition_mode:
-        parts.append(device.partition_mode.upper())
-    if device.unified:
-        given = ((device.vram_bytes, "carve-out"), (device.gtt_bytes, "GTT"))
-        parts += [f"{format_bytes(part)} {label}" for part, label in given if part is not None]
-    return ", ".join(parts)
-
-
-def _place_line(device: Device) -> str:
-    nodes = ", ".join(f"{node.path} (group {node.group_id})" for node in device.nodes)
-    return f"{device.id}  {nodes or 'no node under /dev'}"
 
 
 def _print_checks(checks: tuple[Check, ...]) -> None:

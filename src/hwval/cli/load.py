@@ -30,12 +30,22 @@ from hwval.cli.loadoptions import read_rate
 from hwval.cli.loadoptions import served_model
 from hwval.cli.loadoptions import server_of
 from hwval.cli.loadprogress import load_progress
+from hwval.errors import UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from hwval.client import ServedModel
     from hwval.engine.base import Endpoint
+    from hwval.load import Ask
+    from hwval.load import Limits
     from hwval.load import LoadPlan
     from hwval.load import LoadRun
     from hwval.load import Summary
+    from hwval.load import Target
+    from hwval.load.room import Room
+    from hwval.load.sample import Sample
+    from hwval.load.workload import Workload
 
 __all__ = ["load"]
 
@@ -285,15 +295,16 @@ def load(
         seed=seed,
     )
     server = server_of(url, api_key_env)
+    served = served_model(server, model)
     target = Target(
         base_url=server.base_url,
-        model=served_model(server, model),
+        model=served.id,
         kind=endpoint.value,
         ignore_eos=ignore_eos,
         extra=extra,
         api_key=server.api_key,
     )
-    made = workload.make()
+    made = replace(workload, room=_room(target, served, workload, limits)).make()
     run, is_interrupted = _run(LoadPlan(target, made.asks, made.warmups, streams, limits, many))
     summary = summarise(run, goals)
     settings = {
@@ -314,7 +325,37 @@ def load(
     _print(summary, settings, server, as_json=as_json)
     if is_interrupted:
         raise typer.Exit(_INTERRUPTED)
+    _refuse_overlong(run, made.asks, served)
     raise typer.Exit(1 if summary.failed or summary.missed_goals or not summary.answered else 0)
+
+
+def _room(target: Target, served: ServedModel, workload: Workload, limits: Limits) -> Room:
+    """Return what the server has room for; where requests come close to it, it is asked first."""
+    from hwval.load import LoadPlan
+    from hwval.load.room import Room
+
+    def send(asks: Sequence[Ask]) -> Sequence[Sample]:
+        run, is_interrupted = _run(LoadPlan(target, tuple(asks), concurrency=1, limits=limits))
+        if is_interrupted:
+            raise typer.Exit(_INTERRUPTED)
+        return run.samples
+
+    return Room(served.max_context_tokens).learned(
+        workload.longest_tokens, kind=workload.kind, tokenizer=workload.tokenizer, send=send
+    )
+
+
+def _refuse_overlong(run: LoadRun, asks: Sequence[Ask], served: ServedModel) -> None:
+    """Refuse what was asked for if the server had no room for it: that is no failure of its own."""
+    from hwval.load.room import beyond_context
+
+    context_tokens = served.max_context_tokens
+    if found := list(beyond_context(run.samples, asks, context_tokens)):
+        size = "of unknown length" if context_tokens is None else f"of {context_tokens:,} tokens"
+        raise UsageError(
+            f"--input-tokens and --output-tokens: {len(found)} requests were too long for the "
+            f"server's context {size}; ask for shorter ones, or give --tokenizer"
+        )
 
 
 def _run(plan: LoadPlan) -> tuple[LoadRun, bool]:

@@ -17,6 +17,7 @@ from hwval.errors import ResponseError
 from hwval.errors import UsageError
 
 if TYPE_CHECKING:
+    from hwval.client import ServedModel
     from hwval.engine.base import Endpoint
     from hwval.load import Goals
     from hwval.load import Limits
@@ -62,6 +63,16 @@ _RANGES: Final = {
     "--shared-prefix-tokens": (0, _MOST_TOKENS),
     "--slo-share": (0, 1),
 }
+_OF_OTHERS: Final = {
+    "model": "--model says it",
+    "max_tokens": "--output-tokens says it",
+    "ignore_eos": "--ignore-eos or --stop-at-eos says it",
+    "prompt": "prompts are made; --input-tokens says how long",
+    "messages": "they are made; --input-tokens says how long",
+    "stream": "answers are always streamed, since they are timed",
+    "n": "each request has one answer",
+}
+"""Fields of a body that are not to be given, and why."""
 _OF_A_TRACE: Final = ("--requests", "--input-tokens", "--output-tokens")
 
 
@@ -144,24 +155,24 @@ def server_of(url: str, api_key_variable: str | None) -> Endpoint:
     return server
 
 
-def served_model(server: Endpoint, wanted: str | None) -> str:
+def served_model(server: Endpoint, wanted: str | None) -> ServedModel:
     """Return the model to ask for: the one that was named, or the only one that is served."""
     from hwval.client import list_models
 
     try:
-        offered = [model.id for model in list_models(server)]
+        offered = {model.id: model for model in list_models(server)}
     except ResponseError as error:
         if not any(f"status {status}" in str(error) for status in (401, 403)):
             raise
         hint = "is the key right?" if server.api_key else "does it want one?"
         raise ResponseError(f"{error}; --api-key-env names the key's variable: {hint}") from error
     if wanted is None and len(offered) == 1:
-        return offered[0]
-    if wanted not in offered:
+        return next(iter(offered.values()))
+    if wanted is None or wanted not in offered:
         asked = "no --model" if wanted is None else f"--model {wanted!r}"
         listed = ", ".join(map(repr, offered)) or "none"
         raise UsageError(f"{asked} for {server.base_url}: it serves {listed}; name one of these")
-    return wanted
+    return offered[wanted]
 
 
 def read_rate(rate: float | None, start: float, ramp: str | None) -> Rate | None:
@@ -203,6 +214,10 @@ def read_body(text: str | None) -> dict[str, Any]:
         raise UsageError(f"--body: no JSON: {error}") from error
     if not isinstance(data, dict):
         raise UsageError(f"--body {text!r}: expected a JSON object")
+    for name, instead in _OF_OTHERS.items():
+        if data.get(name) is not None:
+            # An answer of another length would be called the server's mistake.
+            raise UsageError(f"--body: {name}: {instead}")
     return data
 
 

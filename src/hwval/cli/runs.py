@@ -47,14 +47,13 @@ def report(
 
 def _one_of(runs: list[Path], into: Path | None) -> Path:
     """Return the folder of the one run, or of what several are merged into."""
-    from hwval.merge import merge_runs
-    from hwval.result import read_run
+    from hwval.merge import merge_folders
 
     if into is None and len(runs) > 1:
         raise UsageError(f"{len(runs)} runs are merged into a folder of their own: --into=FOLDER")
     if into is None:
         return runs[0]
-    merge_runs([read_run(run) for run in runs], into)
+    merge_folders(runs, into)
     return into
 
 
@@ -65,4 +64,4 @@ def reap() -> None:
     removed = reap_leftovers(cache_dir())
     for name in removed:
         typer.echo(f"removed {name}")
-    typer.echo(f"{len(removed)} leftovers removed")
+    typer.echo(f"{len(removed)} leftover{'' if len(removed) == 1 else 's'} removed")

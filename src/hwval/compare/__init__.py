@@ -1,14 +1,13 @@
 """What became better or worse between two runs: verdicts, speed, accuracy.
 
 Cells are matched by id; where the id differs in the image's tag alone, as between two releases,
-by all the rest of it. What cannot be compared is told and never counted as equal.
+by all the rest of it. What cannot be compared is told with the reason, and never counted as equal.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 from typing import Final
 
 from hwval.compare.belief import believed
@@ -16,6 +15,7 @@ from hwval.compare.change import AccuracyChange
 from hwval.compare.change import CellChange
 from hwval.compare.change import Change
 from hwval.compare.change import Comparison
+from hwval.compare.change import LeftOut
 from hwval.compare.change import SpeedChange
 from hwval.compare.change import VerdictChange
 from hwval.compare.matching import match_cells
@@ -28,6 +28,7 @@ from hwval.result import Run
 from hwval.result import VerdictRecord
 from hwval.summary import CellSummary
 from hwval.summary import summarise
+from hwval.verdict import severity
 
 __all__ = [
     "LEAST_CHANGE",
@@ -35,6 +36,7 @@ __all__ = [
     "CellChange",
     "Change",
     "Comparison",
+    "LeftOut",
     "SpeedChange",
     "VerdictChange",
     "compare_runs",
@@ -87,21 +89,36 @@ def _compare_cell(base: Run, before: CellSummary, new: Run, now: CellSummary) ->
         return replace(change, incomparable=why)
     hosts = base.host_of(before.record), new.host_of(now.record)
     notes = [*_host_notes(*hosts, before, now), *_engine_notes(before, now)]
-    olds = {answer.question: answer for answer in before.answers}
-    news = {answer.question: answer for answer in now.answers}
-    speed, accuracy = [], []
-    for question, answer in news.items():
-        if question in olds:
-            both = Answer(base, olds[question]), Answer(new, answer)
-            speed += _tried(compare_speed(*both), answer, notes)
-            accuracy += _tried(compare_accuracy(*both), answer, notes)
+    olds, news = _by_question(before), _by_question(now)
+    speed: list[SpeedChange] = []
+    accuracy: list[AccuracyChange] = []
+    left_out: list[LeftOut] = []
+    for question in [name for name in news if name in olds]:
+        both = Answer(base, olds[question]), Answer(new, news[question])
+        measured = compare_speed(*both)
+        scored = compare_accuracy(*both)
+        speed += measured.changes
+        accuracy += scored.changes
+        left_out += [*measured.left_out, *scored.left_out]
+        notes += [f"{question}: {note}" for note in measured.notes]
     return replace(
         change,
         verdicts=tuple(compare_verdicts(olds, news)),
         speed=tuple(speed),
         accuracy=tuple(accuracy),
+        left_out=tuple(left_out),
         notes=tuple(notes),
     )
+
+
+def _by_question(cell: CellSummary) -> dict[str, VerdictRecord]:
+    """Return the answer to each question; of several the worst, so that no retry buys a pass."""
+    found: dict[str, VerdictRecord] = {}
+    for answer in cell.answers:
+        known = found.setdefault(answer.question, answer)
+        if severity(answer.outcome) < severity(known.outcome):
+            found[answer.question] = answer
+    return found
 
 
 def _host_notes(old: str, new: str, before: CellSummary, now: CellSummary) -> Iterator[str]:
@@ -120,16 +137,6 @@ def _engine_notes(before: CellSummary, now: CellSummary) -> Iterator[str]:
     for name in sorted(old.keys() & new.keys()):
         if old[name] != new[name]:
             yield f"{name} {old[name]} before, {new[name]} now"
-
-
-def _tried(found: Iterator[Any], answer: VerdictRecord, notes: list[str]) -> list[Any]:
-    """Return what was found until something could not be compared, which is noted."""
-    done: list[Any] = []
-    try:
-        done.extend(found)
-    except UsageError as error:
-        notes.append(f"{answer.question}: {error}")
-    return done
 
 
 def _notes(base: Run, new: Run) -> Iterator[str]:

@@ -14,6 +14,7 @@ __all__ = [
     "CellChange",
     "Change",
     "Comparison",
+    "LeftOut",
     "SpeedChange",
     "VerdictChange",
 ]
@@ -123,6 +124,21 @@ class AccuracyChange:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """What both runs or one of them measured, and why it is not compared.
+
+    Attributes:
+        question: ``performance/serving``.
+        what: Points, metrics or tasks of it; empty for all of it.
+        why: Why not.
+    """
+
+    question: str
+    what: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class CellChange:
     """One cell in both runs.
 
@@ -135,7 +151,8 @@ class CellChange:
         verdicts: Every question of either run.
         speed: Every metric that both measured.
         accuracy: Every task that both answered.
-        notes: What could not be compared, and what a reader has to know.
+        left_out: What of it is not compared.
+        notes: What a reader has to know.
     """
 
     cell: str
@@ -146,6 +163,7 @@ class CellChange:
     verdicts: tuple[VerdictChange, ...] = ()
     speed: tuple[SpeedChange, ...] = ()
     accuracy: tuple[AccuracyChange, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
     notes: tuple[str, ...] = ()
 
     @property

@@ -14,6 +14,8 @@ from hwval.verdict import Outcome
 __all__ = ["change_of", "compare_verdicts"]
 
 _UNSURE: Final = frozenset({Outcome.INCONCLUSIVE, Outcome.INFRA, Outcome.NOT_RUN})
+# Behind a failure, a question was not asked either.
+_SILENT: Final = _UNSURE | {Outcome.BLOCKED}
 
 
 def compare_verdicts(
@@ -52,10 +54,10 @@ def change_of(before: Outcome, after: Outcome, *, is_same: bool) -> Change:
         after: Its outcome now.
         is_same: Whether it failed in the same way, if it failed both times.
     """
-    if before.is_good and after.is_good:
+    if (before.is_good and after.is_good) or {before, after} <= _SILENT:
         return Change.SAME
     if after in _UNSURE:
-        return Change.SAME if before in _UNSURE else Change.LOST
+        return Change.LOST
     if before in _UNSURE:
         return Change.NEW
     if after.is_good:

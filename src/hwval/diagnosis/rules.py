@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from enum import IntEnum
@@ -231,10 +232,6 @@ class RuleBook:
                 found.setdefault(number, text)
         return [self._hit(number, found[number]) for number in sorted(found)]
 
-    def patterns_of(self, rule: Rule | None) -> list[Any]:
-        """Return the patterns of a rule, or those that belong to none."""
-        return [pattern for _, owner, pattern in self._patterns if owner is rule]
-
     def _hit(self, number: int, text: str) -> Hit:
         kind, rule, pattern = self._patterns[number]
         match = pattern.search(text) if pattern.groups else None
@@ -243,6 +240,14 @@ class RuleBook:
 
 
 _FOLDER: Final = "rules"
+_LISTS: Final = {
+    Kind.BENIGN: "benign",
+    Kind.WRAPPER: "wrappers",
+    Kind.DEATH: "deaths",
+    Kind.END: "ends",
+    Kind.FACT: "facts",
+}
+"""Patterns of a book that belong to no rule, by the field that holds them."""
 
 
 @cache
@@ -272,30 +277,30 @@ def _assemble(books: list[_Book]) -> RuleBook:
     rules = tuple(rule for book in books for rule in book.rules)
     causes = {cause.id: cause for book in books for cause in book.causes}
     exits = {end.id: end for book in books for end in book.exits}
-    named = [(rule.id, rule.cause) for rule in rules]
-    named += [(end.id, end.cause) for end in exits.values()]
-    for name, cause in named:
-        if cause not in causes:
-            raise UsageError(f"rule {name}: causes.yaml has no cause {cause}")
-    kinds = (
-        (Kind.BENIGN, "benign"),
-        (Kind.WRAPPER, "wrappers"),
-        (Kind.DEATH, "deaths"),
-        (Kind.END, "ends"),
-        (Kind.FACT, "facts"),
-    )
+    members: list[Rule | Exit] = [*rules, *exits.values()]
+    for named in members:
+        if named.cause not in causes:
+            raise UsageError(f"rule {named.id}: causes.yaml has no cause {named.cause}")
     patterns: list[tuple[Kind, Rule | None, str]] = [
         (Kind.RULE, rule, pattern) for rule in rules for pattern in rule.any
     ]
     patterns += [
         (kind, None, pattern)
         for book in books
-        for kind, field in kinds
+        for kind, field in _LISTS.items()
         for pattern in getattr(book, field)
     ]
     options = re2.Options()
     options.log_errors = False
-    # Words that patterns cannot do without are searched at once; few patterns are left to try.
+    searched = _searched(patterns, options)
+    compiled = tuple(
+        (kind, rule, re2.compile(pattern, options)) for kind, rule, pattern in patterns
+    )
+    return RuleBook(causes, exits, rules, compiled, searched)
+
+
+def _searched(patterns: Sequence[tuple[Kind, Rule | None, str]], options: Any) -> Any:
+    """Return the search for words that patterns cannot do without; few are left to try then."""
     searched = re2.Filter()
     for _, rule, pattern in patterns:
         try:
@@ -304,7 +309,4 @@ def _assemble(books: list[_Book]) -> RuleBook:
             where = f"rule {rule.id}" if rule else "a list of lines"
             raise UsageError(f"{where}: not a pattern in RE2 syntax: {pattern}") from None
     searched.Compile()
-    compiled = tuple(
-        (kind, rule, re2.compile(pattern, options)) for kind, rule, pattern in patterns
-    )
-    return RuleBook(causes, exits, rules, compiled, searched)
+    return searched

@@ -24,7 +24,6 @@ _OPERATORS: Final[dict[type, Callable[[Any, Any], Any]]] = {
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
     ast.Mod: operator.mod,
 }
 
@@ -71,7 +70,7 @@ def compute(expressions: Mapping[str, str], values: Mapping[str, Value]) -> dict
     """Return ``values`` with what ``expressions`` add; those that cannot be computed are left out.
 
     Args:
-        expressions: Name to arithmetic, evaluated in order: ``+ - * / // %``, numbers, names,
+        expressions: Name to arithmetic, evaluated in order: ``+ - * / %``, numbers, names,
             ``floor(x, digits)``, ``ceil``, ``min``, ``max``, ``largest_divisor(n, limit)``.
         values: What is known.
     """

@@ -61,9 +61,9 @@ def problem(name: str, text: str, remedy: str) -> Check:
     return Check(name, State.PROBLEM, text, remedy)
 
 
-def not_checkable(name: str, text: str, remedy: str = "") -> Check:
+def not_checkable(name: str, text: str) -> Check:
     """Return a check that could not be made."""
-    return Check(name, State.NOT_CHECKABLE, text, remedy)
+    return Check(name, State.NOT_CHECKABLE, text)
 
 
 def runnable(cells: Iterable[PlacedCell]) -> list[PlacedCell]:

@@ -210,7 +210,6 @@ def _driver_for(image: str, vllm: str | None, major: int) -> Check | None:
 
 def _overrides(cells: Sequence[PlacedCell]) -> Iterator[Check]:
     """Yield whether images hold code for their devices, or another's code must be forced."""
-    name = "hsa-override"
     seen: dict[tuple[str, str, str], PlacedCell] = {}
     for placed in cells:
         runs_elsewhere = placed.image.engine is EngineKind.EXTERNAL
@@ -218,34 +217,36 @@ def _overrides(cells: Sequence[PlacedCell]) -> Iterator[Check]:
             override = dict(placed.cell.environment).get("HSA_OVERRIDE_GFX_VERSION", "")
             architecture = placed.devices[0].architecture or ""
             seen.setdefault((architecture, placed.cell.image, override), placed)
-    for (architecture, image, override), placed in seen.items():
-        missing = image_refusals(
-            architecture, image=image, version=parse_version(placed.image.vllm)
+    for (architecture, _, override), placed in seen.items():
+        yield _override(architecture, override, placed)
+
+
+def _override(architecture: str, override: str, placed: PlacedCell) -> Check:
+    name, image = "hsa-override", placed.cell.image
+    missing = image_refusals(architecture, image=image, version=parse_version(placed.image.vllm))
+    known = _OVERRIDES.get(architecture)
+    if missing and not override and known:
+        return problem(
+            name,
+            f"{missing[0].text}; {image} runs here only as gfx1100",
+            f"write `environment: {{HSA_OVERRIDE_GFX_VERSION: {known}}}` into the cell, and "
+            "expect its numbers to be another's code",
         )
-        known = _OVERRIDES.get(architecture)
-        if missing and not override and known:
-            yield problem(
-                name,
-                f"{missing[0].text}; {image} runs here only as gfx1100",
-                f"write `environment: {{HSA_OVERRIDE_GFX_VERSION: {known}}}` into the cell, and "
-                "expect its numbers to be another's code",
-            )
-        elif missing and not override:
-            yield problem(
-                name,
-                f"{missing[0].text} ({image})",
-                f"take an image that is built for {architecture}",
-            )
-        elif override and not missing:
-            yield warning(
-                name,
-                f"{placed.cell.id} overrides the architecture ({override}) for {image}, which "
-                f"nobody knows to lack {architecture}",
-                "leave HSA_OVERRIDE_GFX_VERSION out and see whether it runs",
-            )
-        else:
-            forced = f", forced to run the code of {override}" if override else ""
-            yield ok(name, f"{architecture} with {image}{forced}")
+    if missing and not override:
+        return problem(
+            name,
+            f"{missing[0].text} ({image})",
+            f"take an image that is built for {architecture}",
+        )
+    if override and not missing:
+        return warning(
+            name,
+            f"{placed.cell.id} overrides the architecture ({override}) for {image}, which "
+            f"nobody knows to lack {architecture}",
+            "leave HSA_OVERRIDE_GFX_VERSION out and see whether it runs",
+        )
+    forced = f", forced to run the code of {override}" if override else ""
+    return ok(name, f"{architecture} with {image}{forced}")
 
 
 def _unified(host: Host) -> Iterator[Check]:

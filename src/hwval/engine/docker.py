@@ -11,9 +11,7 @@ import os
 import secrets
 from collections.abc import Callable
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -44,25 +42,12 @@ from hwval.errors import EngineExited
 from hwval.errors import HwvalError
 from hwval.redaction import Redactor
 
-__all__ = ["DockerDeadlines", "DockerEngine"]
+__all__ = ["DockerEngine"]
 
 _LOG_END_S: Final = 5.0
 _EXEC_SLACK_S: Final = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class DockerDeadlines:
-    """How long the daemon may take.
-
-    Attributes:
-        pull_s: Seconds for the whole pull of an image.
-        call_s: Seconds for any other call.
-        stop_s: Whole seconds between the request to end and the kill.
-    """
-
-    pull_s: float = 3600.0
-    call_s: float = 60.0
-    stop_s: int = 10
+# Whole seconds between the request to end and the kill.
+_STOP_S: Final = 10
 
 
 class DockerEngine:
@@ -74,9 +59,7 @@ class DockerEngine:
         run_id: Name of the run, for labels and the container's name.
         pull: Whether a missing image is fetched.
         progress: Called with one line for each step that takes time.
-        deadlines: How long the daemon may take.
-        host_environment: Where the values of ``spec.secret_names`` are looked up; this process's
-            environment if None.
+        pull_s: Seconds for the whole pull of an image.
     """
 
     def __init__(
@@ -87,18 +70,16 @@ class DockerEngine:
         run_id: str,
         pull: Pull = "missing",
         progress: Callable[[str], None] = lambda _line: None,
-        deadlines: DockerDeadlines | None = None,
-        host_environment: Mapping[str, str] | None = None,
+        pull_s: float = 3600.0,
     ) -> None:
-        host_environment = os.environ if host_environment is None else host_environment
         self._spec = spec
         self._log_path = log_path
         self._run_id = run_id
         self._pull = pull
         self._progress = progress
-        self._deadlines = deadlines or DockerDeadlines()
+        self._pull_s = pull_s
         self._api_key = secrets.token_urlsafe(32)
-        passed = {name: host_environment.get(name) for name in spec.secret_names}
+        passed = {name: os.environ.get(name) for name in spec.secret_names}
         self._secrets = {name: value for name, value in passed.items() if value}
         self._secrets[spec.api_key_variable] = self._api_key
         self._redactor = Redactor(self._secrets.values())
@@ -144,7 +125,7 @@ class DockerEngine:
         if self._daemon is not None:
             raise HwvalError(f"start {self.name}: it was started before; make another engine.")
         self._started_s = monotonic_s()
-        self._daemon = Daemon(call_s=self._deadlines.call_s)
+        self._daemon = Daemon()
         atexit.register(self._close_at_exit)
         try:
             self._start(self._daemon)
@@ -159,7 +140,7 @@ class DockerEngine:
             daemon,
             self._spec,
             pull=self._pull,
-            deadline_s=self._deadlines.pull_s,
+            deadline_s=self._pull_s,
             progress=self._progress,
         )
         make_writable_folders(self._spec)
@@ -176,7 +157,7 @@ class DockerEngine:
 
     def _follow_log(self) -> Iterator[bytes]:
         # A connection of its own: the main one is used at the same time.
-        with Daemon(call_s=self._deadlines.call_s) as daemon:
+        with Daemon() as daemon:
             yield from daemon.follow_log(self._container or "")
 
     def endpoint(self) -> Endpoint:
@@ -302,7 +283,7 @@ class DockerEngine:
         attempt = f"remove container {self.name}"
         for container in daemon.list_containers({ENGINE_LABEL: self._token}):
             self._container = container.container_id
-            daemon.stop(self._container, grace_s=self._deadlines.stop_s, attempt=attempt)
+            daemon.stop(self._container, grace_s=_STOP_S, attempt=attempt)
             self._inspect()
             if self._log is not None:
                 self._log.join(_LOG_END_S)

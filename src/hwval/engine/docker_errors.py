@@ -152,9 +152,7 @@ def daemon_errors(attempt: str, *, address: str = "") -> Iterator[None]:
         yield
     except docker.errors.APIError as error:
         raise error_for_words(attempt, error.explanation or str(error)) from error
-    except (docker.errors.InvalidRepository, docker.errors.BuildError) as error:
-        raise error_for_words(attempt, str(error), otherwise=ImageError) from error
-    except docker.errors.ImageLoadError as error:
+    except docker.errors.InvalidRepository as error:
         raise error_for_words(attempt, str(error), otherwise=ImageError) from error
     except docker.errors.InvalidConfigFile as error:
         next_step = "Correct the client's configuration (~/.docker/config.json)."

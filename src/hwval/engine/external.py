@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -28,22 +27,14 @@ class ExternalEngine:
     Args:
         url: Its address, with or without ``/v1``.
         api_key_variable: Name of the environment variable that holds its key, if it wants one.
-        environment: Where that name is looked up; this process' environment if None.
 
     Raises:
         UsageError: No http(s) URL, or one with a password in it.
     """
 
-    def __init__(
-        self,
-        url: str,
-        *,
-        api_key_variable: str | None = None,
-        environment: Mapping[str, str] | None = None,
-    ) -> None:
+    def __init__(self, url: str, *, api_key_variable: str | None = None) -> None:
         self._base_url = _base_url(url)
-        values = os.environ if environment is None else environment
-        self._api_key = values.get(api_key_variable, "") if api_key_variable else ""
+        self._api_key = os.environ.get(api_key_variable, "") if api_key_variable else ""
         self._api_path = "/v1"
 
     @property

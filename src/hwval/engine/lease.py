@@ -24,7 +24,6 @@ from hwval.cell import slug
 from hwval.engine.spec import LeasedDevices
 from hwval.errors import HostError
 from hwval.host import Device
-from hwval.units import format_duration_s
 
 __all__ = ["cpu_slots", "lease_cpus", "lease_devices", "leased"]
 
@@ -73,7 +72,7 @@ def lease_devices(
         devices: Devices that would do; the first free ones are taken.
         count: How many, 1 <= count <= number of devices.
         cache_dir: Folder that all runs of this machine share.
-        progress: Called with a line while others hold the devices.
+        progress: Told, without the time, who holds the devices meanwhile.
         owner: Who wants them, for the messages of others: a cell id.
 
     Raises:
@@ -100,7 +99,7 @@ def lease_cpus(
     Args:
         slots: Processors of each slot, as ``cpu_slots`` returns them.
         cache_dir: Folder that all runs of this machine share.
-        progress: Called with a line while others hold the processors.
+        progress: Told, without the time, who holds the processors meanwhile.
         owner: Who wants them, for the messages of others: a cell id.
 
     Raises:
@@ -206,8 +205,7 @@ class _Waiting:
             self._reported_s = elapsed_s
             holders = sorted({_holder(folder, key) for key in keys})
             self._progress(
-                f"{self._owner or 'this process'} waits for devices held by "
-                f"{', '.join(holders)} ({format_duration_s(elapsed_s)})"
+                f"{self._owner or 'this process'} waits for devices held by {', '.join(holders)}"
             )
         clock.sleep(_POLL_S)
 

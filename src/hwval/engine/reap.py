@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable
 
 from hwval.engine.docker_client import Daemon
 from hwval.engine.docker_labels import MANAGED_LABEL
@@ -13,13 +12,10 @@ from hwval.engine.docker_labels import Owner
 __all__ = ["reap"]
 
 
-def reap(*, owner_alive: Callable[[Owner], bool] = Owner.is_alive) -> list[str]:
+def reap() -> list[str]:
     """Remove containers of this project whose owner no longer lives on this host.
 
     What belongs to other hosts that use the same daemon is left alone: only they can tell.
-
-    Args:
-        owner_alive: Whether an owner on this host lives.
 
     Returns:
         Names of the removed containers.
@@ -32,7 +28,7 @@ def reap(*, owner_alive: Callable[[Owner], bool] = Owner.is_alive) -> list[str]:
     with Daemon() as daemon:
         for container in daemon.list_containers({MANAGED_LABEL: "true"}):
             owner = Owner.from_label(container.labels.get(OWNER_LABEL, ""))
-            if owner is None or owner.host != here or owner_alive(owner):
+            if owner is None or owner.host != here or owner.is_alive():
                 continue
             daemon.remove(container.container_id, attempt=f"remove leftover {container.name}")
             removed.append(container.name)

@@ -6,7 +6,6 @@ value, and so that every rule about devices and privileges is tested without any
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,15 +21,13 @@ from hwval.errors import UsageError
 
 __all__ = [
     "API_KEY_VARIABLE",
-    "PRIVILEGES",
     "EngineSpec",
     "LeasedDevices",
     "Mount",
     "Program",
     "Vendor",
     "build_spec",
-    "check_privileges",
-    "infinity_arguments",
+    "rank_count",
     "serve_arguments",
 ]
 
@@ -40,16 +37,6 @@ Program = Literal["vllm", "infinity"]
 
 API_KEY_VARIABLE: Final = "VLLM_API_KEY"
 """Variable that vLLM reads its key from; a flag would show in process lists and logs."""
-
-PRIVILEGES: Final = {
-    "host-network": "the host's network in place of a port on loopback",
-    "ipc-host": "the host's shared memory in place of one of its own",
-    "privileged": "everything that root may do on the host",
-    "ptrace": "capability SYS_PTRACE, for debuggers and cross-process memory",
-    "seccomp-unconfined": "no filter of system calls, for NUMA memory policies and profilers",
-    "sys-nice": "capability SYS_NICE, for NUMA memory policies",
-}
-"""Privileges that a matrix may ask for by name -> what they give."""
 
 # Set here for every engine: a matrix that named them too would contradict its own cell.
 _OWN_FLAGS: Final = frozenset({"api-key", "dtype", "host", "model", "port", "served-model-name"})
@@ -101,19 +88,12 @@ def serve_arguments(cell: Cell, *, model_argument: str, host: str, port: int) ->
     return tuple(arguments)
 
 
-def infinity_arguments(
+def _infinity_arguments(
     cell: Cell, *, model_argument: str, host: str, port: int, vendor: Vendor
 ) -> tuple[str, ...]:
     """Return what follows ``infinity_emb`` for a cell.
 
     Its routes stand below ``/v1`` like those of other servers here, its health does not.
-
-    Args:
-        cell: The cell.
-        model_argument: What it shall load: a path as the server sees it, or a Hub name.
-        host: Address to listen on.
-        port: TCP port to listen on, 1-65535.
-        vendor: Whose devices it computes on.
 
     Raises:
         UsageError: The cell's engine arguments name a flag that this function sets itself, or its
@@ -207,7 +187,7 @@ class EngineSpec:
         memlock_unlimited: Whether it may lock memory without limit, for devices that read it.
         cpuset: Logical processors, as ``0-3,8``; None for all.
         memory_bytes: Limit, without swap; None for none.
-        privileges: Names of ``PRIVILEGES`` that the matrix asked for.
+        privileges: Names that the matrix asked for; docs/matrix.md has them.
         port: TCP port that the server listens on inside the container.
     """
 
@@ -229,18 +209,6 @@ class EngineSpec:
     memory_bytes: int | None = None
     privileges: tuple[str, ...] = ()
     port: int = 8000
-
-
-def check_privileges(names: Iterable[str]) -> None:
-    """Refuse privileges that do not exist.
-
-    Raises:
-        UsageError: An unknown name, with the nearest known ones.
-    """
-    for name in names:
-        if name not in PRIVILEGES:
-            near = difflib.get_close_matches(name, PRIVILEGES, n=2) or sorted(PRIVILEGES)
-            raise UsageError(f"privilege {name!r} is unknown, did you mean {' or '.join(near)}?")
 
 
 def build_spec(
@@ -276,16 +244,15 @@ def build_spec(
         program: What the image starts.
 
     Raises:
-        UsageError: Unknown privilege, or an engine argument that follows from the cell.
+        UsageError: An engine argument that follows from the cell.
 
     Source of each vendor's devices and variables: docs/design/0015-devices-of-containers.md.
     """
-    check_privileges(cell.privileges)
     ipc_host = "ipc-host" in cell.privileges
     # On the host's network an open port would be open to everyone.
     host = "127.0.0.1" if "host-network" in cell.privileges else "0.0.0.0"  # noqa: S104
     if program == "infinity":
-        arguments = infinity_arguments(
+        arguments = _infinity_arguments(
             cell, model_argument=model_argument, host=host, port=port, vendor=vendor
         )
     else:
@@ -371,14 +338,20 @@ def _omp_binding(cell: Cell, cpus: Sequence[int]) -> str:
     Source: vllm/utils/ompmultiprocessing.py of 0.32.0: lists are separated by ``|``, and there
     must be as many as workers on this machine.
     """
-    axes = ("pipeline-parallel-size", "data-parallel-size")
-    workers = cell.tensor_parallel_size
-    for axis in axes:
-        workers *= int(cell.arg(axis) or 1)
+    workers = rank_count(cell)
     share = len(cpus) // workers
     ordered = sorted(cpus)
     lists = (ordered[rank * share : (rank + 1) * share] for rank in range(workers))
     return "|".join(_ranges(part) for part in lists) if share else ""
+
+
+def rank_count(cell: Cell) -> int:
+    """Return how many ranks the engine of a cell has, by its three sizes of parallelism, >= 1."""
+    ranks = cell.tensor_parallel_size
+    for axis in ("pipeline-parallel-size", "data-parallel-size"):
+        given = cell.arg(axis)
+        ranks *= given if isinstance(given, int) and given > 0 else 1
+    return max(ranks, 1)
 
 
 def _ranges(numbers: Iterable[int]) -> str:

@@ -1,4 +1,4 @@
-"""Reads how a start-up went from vLLM's log: phases, sizes, version, and what it is doing now.
+"""Reads how a start-up went from vLLM's log: phases, sizes, and what it is doing now.
 
 Pure, and for any version: what a log does not say is absent, never zero. Whole seconds come from
 the time stamps, fractions from vLLM's own "took N seconds" where both agree.
@@ -111,9 +111,6 @@ _NUMBERS: Final = (
         max,
     ),
 )
-_VERSION: Final = re.compile(
-    r"(?:vLLM API server version|LLM engine \(v|█\s+version) ?([\w.+-]*[\w])"
-)
 
 # What a line says about what is going on after it; the last line that says anything counts.
 _ACTIVITIES: Final = (
@@ -149,12 +146,10 @@ class Startup:
         numbers: ``weights_bytes`` and ``graph_capture_bytes`` (of the fullest device),
             ``kv_cache_bytes``, ``kv_cache_tokens``, ``kv_cache_blocks`` and ``max_concurrency``
             (of the tightest device).
-        vllm_version: Version as the log says it, None if it does not.
     """
 
     phases_s: Mapping[str, float] = field(default_factory=dict)
     numbers: Mapping[str, float] = field(default_factory=dict)
-    vllm_version: str | None = None
 
 
 class _Segment(NamedTuple):
@@ -181,7 +176,7 @@ def read_startup(log: str | Iterable[str], *, ready_s: float | None = None) -> S
     phases_s = _measure_phases(lines)
     if ready_s is not None and phases_s:
         phases_s = {"import": max(0.0, ready_s - sum(phases_s.values()))} | phases_s
-    return Startup(phases_s, _read_numbers(lines), _read_version(lines))
+    return Startup(phases_s, _read_numbers(lines))
 
 
 def current_phase(lines: Sequence[str]) -> str:
@@ -288,7 +283,3 @@ def _read_numbers(lines: Iterable[str]) -> dict[str, float]:
                 value = float(found[1].replace(",", "")) * scale
                 numbers[name] = over_workers(value, numbers.get(name, value))
     return numbers
-
-
-def _read_version(lines: Iterable[str]) -> str | None:
-    return next((found[1] for line in lines if (found := _VERSION.search(line))), None)

@@ -33,7 +33,6 @@ from hwval.engine.processes import EngineProcesses
 from hwval.engine.processes import cpu_seconds
 from hwval.engine.processes import end_processes
 from hwval.engine.processes import find_processes
-from hwval.engine.processes import reap_processes
 from hwval.engine.spec import API_KEY_VARIABLE
 from hwval.engine.spec import LeasedDevices
 from hwval.engine.spec import serve_arguments
@@ -41,7 +40,7 @@ from hwval.errors import HostError
 from hwval.redaction import Redactor
 from hwval.redaction import looks_secret
 
-__all__ = ["VenvEngine", "reap_processes"]
+__all__ = ["VenvEngine"]
 
 _HOST: Final = "127.0.0.1"
 # Stands in the command line of an engine that was not started; vLLM's default.
@@ -91,10 +90,11 @@ class VenvEngine:
         self._log_path = log_path
         self._cache_dir = cache_dir
         self._cpus = lease.cpus
-        self._inherited = _inherited(environment, variables)
         self._own = _own_environment(cell, model_argument, cache_dir)
         self._secrets = {name: variables[name] for name in secret_names if variables.get(name)}
+        self._variables = {**_inherited(environment, variables), **self._own, **self._secrets}
         self._api_key = secrets.token_urlsafe(24)
+        self._redactor = Redactor([self._api_key, *self._secrets.values()])
         self._port: socket.socket | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._processes: EngineProcesses | None = None
@@ -192,7 +192,6 @@ class VenvEngine:
         """
         words = [*vllm_command(self._env)[:-1]] if command[0] == "vllm" else [command[0]]
         reading_end, writing_end = os.pipe()
-        variables = {**self._inherited, **self._own, **self._secrets}
         try:
             process = subprocess.Popen(
                 [*self._guard(reading_end), *words, *command[1:]],
@@ -200,16 +199,18 @@ class VenvEngine:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 cwd=self._log_path.parent,
-                env={**variables, "OPENAI_API_KEY": self._api_key},
+                env={**self._variables, "OPENAI_API_KEY": self._api_key},
                 pass_fds=(reading_end,),
                 start_new_session=True,
             )
         except OSError as error:
             os.close(writing_end)
-            raise HostError(f"run {command[0]} for {self._cell.id}: {error}") from error
+            raise HostError(
+                f"run {command[0]} for {self._cell.id}: {error}, expected it in the environment "
+                f"and room for a process. Remove {self._env}, so that it is made anew."
+            ) from error
         finally:
             os.close(reading_end)
-        redactor = Redactor([self._api_key, *self._secrets.values()])
         try:
             output, _ = process.communicate(timeout=timeout_s)
             code = process.returncode
@@ -221,7 +222,7 @@ class VenvEngine:
         finally:
             if writing_end >= 0:
                 os.close(writing_end)
-        return Completed(code, redactor.text(output.decode("utf-8", "replace")))
+        return Completed(code, self._redactor.text(output.decode("utf-8", "replace")))
 
     def close(self) -> None:
         """End it and everything that it split off; a second call does nothing.
@@ -276,9 +277,7 @@ class VenvEngine:
                     # Not where the user stands: Python finds modules there.
                     cwd=self._log_path.parent,
                     env={
-                        **self._inherited,
-                        **self._own,
-                        **self._secrets,
+                        **self._variables,
                         API_KEY_VARIABLE: self._api_key,
                         TOKEN_VARIABLE: token,
                     },
@@ -296,10 +295,9 @@ class VenvEngine:
 
     def _redact_log(self) -> None:
         """Take secrets out of the log, which the engine wrote without anyone in between."""
-        redactor = Redactor([self._api_key, *self._secrets.values()])
         try:
             text = self._log_path.read_bytes()
-            clean = redactor.feed(text) + redactor.flush()
+            clean = self._redactor.feed(text) + self._redactor.flush()
             if clean != text:
                 self._log_path.write_bytes(clean)
         except FileNotFoundError:

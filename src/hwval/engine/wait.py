@@ -34,7 +34,6 @@ _ACTIVITY_WINDOW_S: Final = 30.0
 _IDLE_CORES: Final = 0.05
 _KEPT_LINES: Final = 200
 _NOTED_LINES: Final = 20
-_PROBE_TIMEOUT_S: Final = 2.0
 _E = TypeVar("_E", bound=Exception)
 _PORT_TAKEN: Final = ("address already in use", "errno 98")
 
@@ -69,7 +68,7 @@ def wait_until_ready(
         activity.update(elapsed_s, state)
         if not state.running:
             raise _exited(cell_id, state, activity, elapsed_s, deadline_s)
-        if probe_ready(engine.endpoint(), timeout_s=_PROBE_TIMEOUT_S):
+        if probe_ready(engine.endpoint()):
             return clock.monotonic_s() - started_s
         if elapsed_s >= deadline_s:
             raise _timed_out(cell_id, activity, elapsed_s, deadline_s)

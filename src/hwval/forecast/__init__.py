@@ -45,7 +45,7 @@ from hwval.planning.refusal import Refusal
 from hwval.planning.support import environment_refusals
 from hwval.planning.support import support_refusals
 
-__all__ = ["FIGURES_DOUBT", "Forecast", "Forecaster", "Plan", "PlanVerdict"]
+__all__ = ["FIGURES_DOUBT", "Forecast", "Forecaster"]
 
 # How far off figures that are marked uncertain may be: 16 GB nominal were 15 GiB, and sums of
 # commonly told dimensions agreed with files to 1 %.

@@ -47,7 +47,10 @@ def accelerator_of(
         text = f"how much memory {facts.title} is given depends on the host; planned with the most"
         doubts.append(Refusal("memory-of-host", text, is_certain=False))
     if capacity is None:
-        raise UsageError(f"how much memory {cell.hardware} has is not known here")
+        raise UsageError(
+            f"how much memory {cell.hardware} has is not known here; plan on a host that has it, "
+            "or write its 'memory' under 'catalogue: hardware:' in the matrix"
+        )
     if facts.vendor is Vendor.CPU and cell.memory_bytes is not None:
         capacity = min(capacity, cell.memory_bytes)
     device = devices[0] if devices else None

@@ -191,7 +191,7 @@ def _count(arguments: Mapping[str, ArgValue], name: str) -> int | None:
         return None
     match = _WRITTEN.fullmatch(str(value))
     if match is None or isinstance(value, bool):
-        raise UsageError(f"--{name} is {value!r}, which the planner does not understand")
+        raise UsageError(f"--{name} is {value!r}, expected a number such as 8192, 8k or 8K")
     return int(float(match[1]) * _SUFFIXES[match[2]]) if match[2] else int(float(match[1]))
 
 
@@ -204,5 +204,5 @@ def _number(arguments: Mapping[str, Any], name: str) -> float | None:
     except (TypeError, ValueError):
         number = -1.0
     if isinstance(value, bool) or not 0 <= number < 2**20:
-        raise UsageError(f"{name} is {value!r}, expected a number")
+        raise UsageError(f"--{name} is {value!r}, expected a number from 0 on")
     return number

@@ -15,6 +15,7 @@ from hwval.host.probe import probe_host
 from hwval.host.saved import read_host
 from hwval.host.system import find_cached_models
 from hwval.host.system import look_at_disks
+from hwval.host.words import host_rows
 
 __all__ = [
     "Device",
@@ -25,6 +26,7 @@ __all__ = [
     "NumaNode",
     "find_cached_models",
     "fits_mode",
+    "host_rows",
     "look_at_disks",
     "place",
     "probe_host",

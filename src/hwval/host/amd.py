@@ -25,6 +25,7 @@ from hwval.host.fact import DeviceNode
 from hwval.host.sysfs import device_node
 from hwval.host.sysfs import pci_folder
 from hwval.host.sysfs import read_int
+from hwval.host.sysfs import read_numa_node
 from hwval.host.sysfs import read_text
 from hwval.units import format_bytes
 
@@ -241,5 +242,5 @@ def _power_limit_w(folders: Iterable[Path]) -> float | None:
 
 
 def _numa_node(folders: Iterable[Path]) -> int | None:
-    node = _first_int(folders, "numa_node")
-    return node if node is not None and node >= 0 else None  # -1: the firmware does not say
+    nodes = (read_numa_node(folder) for folder in folders)
+    return next((node for node in nodes if node is not None), None)

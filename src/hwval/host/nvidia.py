@@ -1,7 +1,4 @@
-"""Reads NVIDIA devices through NVML, or by name alone from the driver's files in ``/proc``.
-
-``nvidia-ml-py`` is optional: without it architecture and memory stay unknown and a note says so.
-"""
+"""Reads NVIDIA devices through NVML, or by name alone from the driver's files in ``/proc``."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from hwval.host.fact import Device
 from hwval.host.fact import DeviceNode
 from hwval.host.sysfs import device_node
 from hwval.host.sysfs import pci_folder
-from hwval.host.sysfs import read_int
+from hwval.host.sysfs import read_numa_node
 from hwval.host.sysfs import read_text
 
 __all__ = ["NvidiaFacts", "probe_nvidia"]
@@ -48,8 +45,6 @@ def probe_nvidia(root: Path) -> NvidiaFacts:
     try:
         nvml: Any = importlib.import_module("pynvml")
         return _from_nvml(nvml, root)
-    except ModuleNotFoundError:
-        why = "nvidia-ml-py is not installed: architecture and memory are unknown"
     except Exception as error:  # noqa: BLE001 - NVML's errors derive from Exception alone
         why = f"NVML: {error}: architecture and memory are unknown"
     return found._replace(notes={"nvidia": why})
@@ -102,7 +97,6 @@ def _nvml_device(nvml: Any, root: Path, handle: Any) -> Device:
     limit_mw = _asked(nvml.nvmlDeviceGetEnforcedPowerLimit, handle)
     persistence = _asked(nvml.nvmlDeviceGetPersistenceMode, handle)
     users = _asked(nvml.nvmlDeviceGetComputeRunningProcesses, handle) or []
-    numa_node = read_int(pci_folder(root, address) / "numa_node")
     return Device(
         id=uuid,
         vendor="cuda",
@@ -116,7 +110,7 @@ def _nvml_device(nvml: Any, root: Path, handle: Any) -> Device:
         used_bytes=int(memory.used),
         power_limit_w=limit_mw / 1000 if limit_mw else None,
         persistence=None if persistence is None else bool(persistence),
-        numa_node=numa_node if numa_node is not None and numa_node >= 0 else None,
+        numa_node=read_numa_node(pci_folder(root, address)),
         processes=tuple(sorted({int(user.pid) for user in users})),
     )
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from hwval.host.fact import DeviceNode
 
-__all__ = ["device_node", "parse_cpu_list", "pci_folder", "read_int", "read_text"]
+__all__ = ["device_node", "parse_cpu_list", "pci_folder", "read_int", "read_numa_node", "read_text"]
 
 _HERE: Final = Path("/")
 _MOST_CPUS: Final = 65535
@@ -28,6 +28,12 @@ def read_int(path: Path) -> int | None:
     """Return the whole number in a file, None if there is none."""
     text = read_text(path)
     return int(text) if re.fullmatch(r"-?[0-9]{1,20}", text) else None
+
+
+def read_numa_node(folder: Path) -> int | None:
+    """Return the memory node that a device is nearest to, None if the firmware does not say."""
+    node = read_int(folder / "numa_node")
+    return node if node is not None and node >= 0 else None  # the kernel writes -1
 
 
 def device_node(root: Path, path: str) -> DeviceNode | None:

@@ -7,8 +7,8 @@ in ``/etc/cdi`` and ``/var/run/cdi``, each with a ``kind``.
 
 from __future__ import annotations
 
-import os
 import re
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -36,13 +36,11 @@ _CDI_KIND: Final = re.compile(
 
 def read_limits(root: Path) -> dict[str, int | None]:
     """Return what a process like this one may have: the soft limits, None for without one."""
+    text = read_text(root / "proc/self/limits")
     limits: dict[str, int | None] = {}
-    for line in read_text(root / "proc/self/limits").splitlines():
-        for title, name in _LIMITS.items():
-            if line.startswith(title):
-                soft = line.removeprefix(title).split()[:1]
-                if soft:
-                    limits[name] = int(soft[0]) if soft[0].isdecimal() else None
+    for title, name in _LIMITS.items():
+        if soft := re.search(rf"^{title} +(\S+)", text, re.MULTILINE):
+            limits[name] = int(soft[1]) if soft[1].isdecimal() else None
     return limits
 
 
@@ -75,13 +73,13 @@ def look_at_disks(folders: Mapping[str, Path]) -> tuple[Disk, ...]:
     disks = []
     for purpose, folder in folders.items():
         place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-        room = os.statvfs(place)
+        room = shutil.disk_usage(place)
         disks.append(
             Disk(
                 purpose=purpose,
                 path=str(folder),
-                free_bytes=room.f_bavail * room.f_frsize,
-                total_bytes=room.f_blocks * room.f_frsize,
+                free_bytes=room.free,
+                total_bytes=room.total,
                 filesystem=place.stat().st_dev,
             )
         )

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from hwval.host.fact import Device
 from hwval.host.fact import DeviceNode
 from hwval.host.sysfs import device_node
-from hwval.host.sysfs import read_int
+from hwval.host.sysfs import read_numa_node
 from hwval.host.sysfs import read_text
 
 __all__ = ["TpuFacts", "probe_tpu"]
@@ -61,7 +61,6 @@ def probe_tpu(root: Path) -> TpuFacts:
 def _device(root: Path, folder: Path, index: int) -> Device:
     generation = _GENERATIONS[read_text(folder / "device")]
     node = _node(root, folder, index)
-    numa_node = read_int(folder / "numa_node")
     return Device(
         id=f"tpu-{folder.name}",
         vendor="tpu",
@@ -70,7 +69,7 @@ def _device(root: Path, folder: Path, index: int) -> Device:
         name=f"Google TPU {generation}",
         pci_address=folder.name,
         nodes=(node,) if node else (),
-        numa_node=numa_node if numa_node is not None and numa_node >= 0 else None,
+        numa_node=read_numa_node(folder),
     )
 
 

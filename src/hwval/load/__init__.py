@@ -1,8 +1,8 @@
 """The load generator: what it sends is made before the clock starts, what it gets is read after.
 
-    schedule, lengths, prompts -> request     what is sent, and when
-    run -> work -> drive -> wire              processes, connections, bytes and their times
-    parse -> sample -> summary                what the bytes said, and what it comes to
+    schedule, lengths, prompts, room -> request   what is sent, and when
+    run -> work -> drive -> wire                  processes, connections, bytes and their times
+    parse -> sample -> summary                    what the bytes said, and what it comes to
 
 `docs/load.md` says what is measured and how well.
 """

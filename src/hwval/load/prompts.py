@@ -19,7 +19,7 @@ from hwval.errors import UsageError
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-__all__ = ["PromptMaker", "Prompts", "load_tokenizer"]
+__all__ = ["DoesNotFit", "PromptMaker", "Prompts", "check_prefix", "load_tokenizer"]
 
 _COMMON_WORDS: Final = (
     "time year people way day man thing woman life child world school state family student group "
@@ -35,6 +35,10 @@ _WORD: Final = re.compile("[\u0120\u2581]?([a-z]{2,12})")
 _MOST_WORDS: Final = 4096
 _FEWEST_WORDS: Final = 16
 _TRIES: Final = 12
+
+
+class DoesNotFit(UsageError):  # noqa: N818 - an event: what was asked for is beyond the server
+    """Requests as asked for cannot be written so that they fit."""
 
 
 class Prompts(NamedTuple):
@@ -76,10 +80,14 @@ class PromptMaker:
         self._special = counts_special_tokens
         self._words = _single_token_words(tokenizer) if tokenizer else _COMMON_WORDS.split()
         self._prefix_tokens = prefix_tokens
-        self._prefixes = [self._random.choices(self._words, k=prefix_tokens)] * bool(prefix_tokens)
-        for _ in range(prefixes - 1 if prefix_tokens else 0):
-            self._prefixes.append(self._random.choices(self._words, k=prefix_tokens))
+        many = prefixes if prefix_tokens else 0
+        self._prefixes = [self._words_for(prefix_tokens) for _ in range(many)]
         self._made = 0
+
+    @property
+    def cycle_words(self) -> int | None:
+        """Words after which every one was used as often as any other; None with a tokenizer."""
+        return None if self._tokenizer else len(self._words)
 
     def make(self, lengths_tokens: Sequence[int]) -> Prompts:
         """Return a prompt for each length.
@@ -88,13 +96,9 @@ class PromptMaker:
             lengths_tokens: Wanted lengths, tokens >= 1.
 
         Raises:
-            UsageError: A prompt would be no longer than the prefix that it shares.
+            DoesNotFit: A prompt would be no longer than the prefix that it shares.
         """
-        if lengths_tokens and 0 < min(lengths_tokens) <= self._prefix_tokens:
-            raise UsageError(
-                f"a shared prefix of {self._prefix_tokens} tokens in prompts of "
-                f"{min(lengths_tokens)}: expected longer prompts or a shorter prefix"
-            )
+        check_prefix(self._prefix_tokens, lengths_tokens)
         prompts = [self._draw(length) for length in lengths_tokens]
         is_exact = self._tokenizer is not None and self._fit(prompts, lengths_tokens)
         return Prompts([" ".join(words) for words in prompts], is_exact)
@@ -102,7 +106,17 @@ class PromptMaker:
     def _draw(self, length: int) -> list[str]:
         prefix = self._prefixes[self._made % len(self._prefixes)] if self._prefixes else []
         self._made += 1
-        return prefix + self._random.choices(self._words, k=max(1, length - len(prefix)))
+        return prefix + self._words_for(max(1, length - len(prefix)))
+
+    def _words_for(self, tokens: int) -> list[str]:
+        if self._tokenizer:
+            return self._random.choices(self._words, k=tokens)
+        # All words alike often, so that prompts of so many words take about as many tokens in any
+        # vocabulary.
+        full, rest = divmod(tokens, len(self._words))
+        words = self._words * full + self._random.sample(self._words, rest)
+        self._random.shuffle(words)
+        return words
 
     def _fit(self, prompts: list[list[str]], lengths_tokens: Sequence[int]) -> bool:
         """Add or take away words until every prompt has its length; return whether that worked."""
@@ -132,6 +146,20 @@ class PromptMaker:
             return []
         found = self._tokenizer.encode_batch(texts, add_special_tokens=self._special)
         return [len(encoding.ids) for encoding in found]
+
+
+def check_prefix(prefix_tokens: int, lengths_tokens: Sequence[int]) -> None:
+    """Refuse prompts that would be nothing but the beginning that they share.
+
+    Raises:
+        DoesNotFit: A prompt would be no longer than that.
+    """
+    shortest = min(lengths_tokens, default=0)
+    if 0 < shortest <= prefix_tokens:
+        raise DoesNotFit(
+            f"a shared prefix of {prefix_tokens} tokens in prompts of {shortest}: expected longer "
+            "prompts or a shorter prefix"
+        )
 
 
 def load_tokenizer(path: Path) -> Tokenizer:

@@ -27,12 +27,14 @@ class Ask:
         at_s: When it is sent, seconds after the start; None in a closed loop.
         input_tokens: Length of the prompt by the model's own tokenizer; None where that is not
             known. A chat's template adds to it.
+        fits: Whether prompt and answer surely fit into the server's context; see ``room.py``.
     """
 
     prompt: str
     output_tokens: int
     at_s: float | None = None
     input_tokens: int | None = None
+    fits: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -11,9 +12,11 @@ from typing import NamedTuple
 from hwval.errors import UsageError
 from hwval.load.lengths import Lengths
 from hwval.load.prompts import PromptMaker
+from hwval.load.prompts import check_prefix
 from hwval.load.prompts import load_tokenizer
 from hwval.load.request import Ask
 from hwval.load.request import Kind
+from hwval.load.room import Room
 from hwval.load.schedule import Rate
 from hwval.load.schedule import TraceRequest
 from hwval.load.schedule import arrival_times_s
@@ -54,6 +57,8 @@ class Workload:
         warmups: How many requests come first, >= 0.
         kind: Which API they are for.
         tokenizer: ``tokenizer.json`` or a folder with it; None makes lengths approximate.
+        room: What the server has room for; prompts are shorter than asked for where they would not
+            fit with what it adds to them.
         seed: Of everything that is drawn.
     """
 
@@ -68,6 +73,7 @@ class Workload:
     warmups: int = 0
     kind: Kind = "completions"
     tokenizer: Path | None = None
+    room: Room = field(default_factory=Room)
     seed: int = 0
 
     def make(self) -> Requests:
@@ -75,6 +81,7 @@ class Workload:
 
         Raises:
             UsageError: The numbers do not go together, or the tokenizer cannot be read.
+            DoesNotFit: A request is beyond the server's context.
         """
         counts = (self.requests, self.warmups, self.prefix_tokens, self.prefixes - 1)
         if min(counts) < 0 or (self.requests < 1 and self.trace is None):
@@ -88,20 +95,45 @@ class Workload:
                 f"{len(inputs):,} prompts of {sum(inputs):,} tokens in all (--requests times "
                 f"--input-tokens): expected {_MOST_PROMPT_TOKENS:,} at most"
             )
-        maker = PromptMaker(
-            random.getrandbits(64),
+        check_prefix(self.prefix_tokens, inputs)
+        warm_inputs, inputs = self._fitted(warm_inputs, warm_outputs), self._fitted(inputs, outputs)
+        maker = self._maker(random.getrandbits(64))
+        warm, main = maker.make(warm_inputs), maker.make(inputs)
+        is_exact = main.is_exact and self._is_exact
+        lengths = inputs if is_exact else [None] * len(inputs)
+        fits = map(self.room.holds, main.texts, lengths, outputs)
+        return Requests(
+            asks=tuple(map(Ask, main.texts, outputs, times_s, lengths, fits)),
+            warmups=tuple(map(Ask, warm.texts, warm_outputs)),
+            is_exact=is_exact,
+        )
+
+    @property
+    def longest_tokens(self) -> int:
+        """Longest request, prompt and answer together."""
+        if self.trace is not None:
+            return max((one.input_tokens + one.output_tokens for one in self.trace), default=1)
+        return self.input_tokens.high_tokens + self.output_tokens.high_tokens
+
+    def _maker(self, seed: int) -> PromptMaker:
+        shared = self.prefix_tokens if self._is_exact else self.prefix_tokens / self.room.per_token
+        return PromptMaker(
+            seed,
             load_tokenizer(self.tokenizer) if self.tokenizer else None,
             counts_special_tokens=self.kind == "completions",
-            prefix_tokens=self.prefix_tokens,
+            prefix_tokens=round(shared),
             prefixes=self.prefixes,
         )
-        warm, main = maker.make(warm_inputs), maker.make(inputs)
-        lengths = inputs if main.is_exact else [None] * len(inputs)
-        return Requests(
-            asks=tuple(map(Ask, main.texts, outputs, times_s, lengths)),
-            warmups=tuple(map(Ask, warm.texts, warm_outputs)),
-            is_exact=main.is_exact,
-        )
+
+    @property
+    def _is_exact(self) -> bool:
+        return self.tokenizer is not None and self.room.per_token == 1
+
+    def _fitted(self, inputs: list[int], outputs: list[int]) -> list[int]:
+        return [
+            self.room.own_tokens(wanted, answer, is_exact=self._is_exact)
+            for wanted, answer in zip(inputs, outputs, strict=True)
+        ]
 
     def _shape(self, random: Random) -> tuple[list[float | None], list[int], list[int]]:
         """Return times, prompt lengths and answer lengths."""

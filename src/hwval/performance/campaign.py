@@ -73,8 +73,7 @@ Relate = Callable[[str, Limit, Sequence[float], str | None, Looks], Check]
 def _unrelated(
     metric: str, limit: Limit, own: Sequence[float], _point: str | None, looks: Looks
 ) -> Check:
-    assert limit.relative_to is not None  # noqa: S101 - for the type checker
-    return relate(metric, limit, own, Partner(name=limit.relative_to.cell), looks=looks)
+    return relate(metric, limit, own, Partner(name=limit.partner), looks=looks)
 
 
 # Checks that compare points with each other, from what was measured so far.
@@ -246,7 +245,7 @@ class Campaign:
             why = f"{where or 'it'} was not measured in any round that counts"
             return (at_point(where, invalid(metric, limit, why)),)
         checks = judge(metric, limit, values, ceiling=ceiling, looks=looks)
-        if limit.relative_to is not None:
+        if limit.partner:
             checks = (*checks, self.relate(metric, limit, values, point, looks))
         return tuple(at_point(where, check) for check in checks)
 

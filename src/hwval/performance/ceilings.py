@@ -50,10 +50,7 @@ class Roofline:
         alone_s = 1 / self.ceiling.decode_tokens_per_s
         step_s = alone_s
         if self.ceiling.bound_by == "bandwidth":
-            traffic = self.ceiling.traffic
-            bytes_per_s = (traffic.weights_bytes + traffic.kv_bytes) / alone_s
-            kv_bytes = batch * self._kv_bytes(context_tokens)
-            step_s = (traffic.weights_bytes + kv_bytes) / bytes_per_s
+            step_s += alone_s * batch * self._kv_bytes(context_tokens) / self.ceiling.weights_bytes
         if self.ceiling.prefill_tokens_per_s:
             step_s = max(step_s, batch / self.ceiling.prefill_tokens_per_s)
         return step_s

@@ -38,8 +38,9 @@ _PROMPT_TOLERANCE = 0.05
 _TTFT_TOLERANCE = 0.2
 _TTFT_SLACK_S = 0.02
 _KINDS = ("ttft", "itl", "tpot", "e2el")
-# How the kernel says that this host has no more files or ports: EMFILE, ENFILE, EADDRNOTAVAIL.
-_NO_ROOM = re.compile(r"\[Errno (24|23|99)\]")
+# How the kernel says that this host has no more files, ports or memory: EMFILE, ENFILE,
+# EADDRNOTAVAIL, ENOBUFS, ENOMEM.
+_NO_ROOM = re.compile(r"\[Errno (24|23|99|105|12)\]")
 
 
 def client_numbers(run: LoadRun, summary: Summary) -> dict[str, float]:
@@ -87,7 +88,7 @@ def fault_of(summary: Summary, own: Sequence[Failure] = ()) -> str | None:
 
     Args:
         summary: What the client saw.
-        own: Failures among it that are the generator's.
+        own: Failures among it that are not the server's.
     """
     if summary.failed <= len(own):
         return None
@@ -103,6 +104,7 @@ def why_invalid(
     engine: Mapping[str, float],
     throttled: Sequence[str],
     own: Sequence[Failure] = (),
+    overlong: Sequence[Failure] = (),
 ) -> Iterator[str]:
     """Yield why a load does not count, each reason in words.
 
@@ -111,9 +113,15 @@ def why_invalid(
         engine: What the engine said of the same time; see ``engine_numbers``.
         throttled: Devices that ran slower against their will.
         own: Failures that are the generator's.
+        overlong: Failures of requests that may have been too long for the engine.
     """
-    if fault := fault_of(summary, own):
+    if fault := fault_of(summary, (*own, *overlong)):
         yield fault
+    if overlong:
+        yield (
+            f"{len(overlong)} requests were too long for the engine's context "
+            f"({overlong[0].detail}): lower input_tokens or output_tokens"
+        )
     if own:
         first = f"{own[0].name} ({own[0].detail})"
         yield f"{len(own)} requests met a limit of the generator or of this host: {first}"

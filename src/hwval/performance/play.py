@@ -29,6 +29,9 @@ from hwval.load import Target
 from hwval.load import processes_for
 from hwval.load import run_load
 from hwval.load import summarise
+from hwval.load.request import Kind
+from hwval.load.room import Room
+from hwval.load.room import beyond_context
 from hwval.load.sample import Sample
 from hwval.load.workload import Workload
 from hwval.performance.ceilings import Roofline
@@ -70,6 +73,7 @@ class Subject:
         sensors: Of its devices.
         roofline: What its plan allows; None where that is not known.
         answer_s: Longest time of one request that waits for no other, seconds > 0.
+        room: What it has room for.
     """
 
     cell: str
@@ -80,6 +84,7 @@ class Subject:
     sensors: Sequence[Sensor] = ()
     roofline: Roofline | None = None
     answer_s: float = 300.0
+    room: Room = field(default_factory=Room)
 
 
 @dataclass(slots=True)
@@ -123,7 +128,7 @@ class Player:
         self,
         asks: Sequence[Ask],
         *,
-        kind: str = "completions",
+        kind: Kind = "completions",
         concurrency: int | None = None,
         rate_per_s: float | None = None,
     ) -> LoadPlan:
@@ -137,7 +142,7 @@ class Player:
             target=Target(
                 base_url=subject.endpoint.base_url,
                 model=subject.model,
-                kind="chat" if kind == "chat" else "completions",
+                kind=kind,
                 api_key=subject.endpoint.api_key,
             ),
             asks=tuple(asks),
@@ -145,6 +150,21 @@ class Player:
             limits=Limits(request_s=request_s, run_s=self.deadline_s),
             processes=processes_for(concurrency or min(len(asks), 256), rate_per_s),
         )
+
+    def learn_room(self, kind: Kind, tokens: int) -> Room:
+        """Return what the engine has room for, asked by its own counts where that is close.
+
+        Args:
+            kind: Which API is asked.
+            tokens: Longest request, prompt and answer together.
+        """
+        subject = self.subject
+
+        def send(asks: Sequence[Ask]) -> Sequence[Sample]:
+            plan = self.plan_of(asks, kind=kind, concurrency=1)
+            return self._send([plan], "how it counts")[0].samples
+
+        return subject.room.learned(tokens, kind=kind, tokenizer=subject.tokenizer, send=send)
 
     def warm_up(self, workload: Workload, *, concurrency: int, point: str) -> None:
         """Send requests that do not count; how they end shows in the rounds that follow."""
@@ -197,7 +217,13 @@ class Player:
         refused, marked = ([], bound) if self.marks_client_bound else (bound, [])
         cut = [why for one, asked in zip(runs, plans, strict=True) for why in cut_short(one, asked)]
         own = own_failures(run)
-        reasons = (*why_invalid(summary, engine, seen.throttled, own), *cut, *refused)
+        context_tokens = self.subject.room.context_tokens
+        overlong = [
+            failure
+            for one, asked in zip(runs, plans, strict=True)
+            for failure in beyond_context(one.samples, asked.asks, context_tokens)
+        ]
+        reasons = (*why_invalid(summary, engine, seen.throttled, own, overlong), *cut, *refused)
         if not reasons:
             self._keep_ttft(point, about)
         return Round(
@@ -205,7 +231,7 @@ class Player:
             number=number,
             duration_s=summary.duration_s,
             requests=summary.requests,
-            failed=summary.failed - len(own),
+            failed=summary.failed - len(own) - len(overlong),
             failures={
                 **summary.failures,
                 **({"cut off": summary.unfinished} if summary.unfinished else {}),

@@ -345,7 +345,8 @@ def _thousands(value: float, _: object = None) -> str:
 
 
 def _name(series: Series) -> str:
-    return f"{series.record.cell} · {series.measurement.question}"
+    parts = [series.record.cell, series.measurement.question]
+    return " · ".join([*parts, f"on {series.host}"] if series.host else parts)
 
 
 def _short(text: str) -> str:

@@ -20,6 +20,7 @@ from typing import Final
 from typing import NamedTuple
 from typing import TypeVar
 
+from hwval.performance.measurement import differing_workload
 from hwval.pictures.draw import MOST_BARS
 from hwval.pictures.draw import MOST_CURVES
 from hwval.pictures.draw import Drawing
@@ -31,7 +32,6 @@ from hwval.pictures.series import Bar
 from hwval.pictures.series import Series
 from hwval.pictures.series import bars_of
 from hwval.pictures.series import read_series
-from hwval.result import CellRecord
 from hwval.result import Run
 from hwval.threshold import METRICS
 
@@ -142,15 +142,19 @@ def _draw(picture: Picture, folder: Path) -> bool:
 def _throughputs(found: Sequence[Series]) -> Iterator[Picture]:
     curves = [series for series in found if series.is_a_curve]
     for vendor, question, group in _by_vendor(curves):
-        for stem, part in _parts(f"throughput_vs_concurrency_{vendor}", question, group):
-            names, common = _labels([series.record for series in part])
+        loads = _by_workload(group)
+        wanted = [(load, part) for load in loads for part in _chunks(load, MOST_CURVES)]
+        stems = _stems(f"throughput_vs_concurrency_{vendor}", question, len(wanted))
+        for stem, (load, part) in zip(stems, wanted, strict=True):
+            names, common = _labels(part)
+            workload = _workload(load[0], [other[0] for other in loads])
             labelled = list(zip(names, part, strict=True))
             yield Picture(
                 f"Throughput against concurrency, {vendor}",
                 stem,
                 _owners(part),
                 True,
-                partial(draw_throughput, common, labelled),
+                partial(draw_throughput, ", ".join(filter(None, [common, workload])), labelled),
             )
 
 
@@ -159,8 +163,10 @@ def _ceilings(found: Sequence[Series]) -> Iterator[Picture]:
     for bar in bars_of(found):
         groups[bar.series.vendor].append(bar)
     for vendor, bars in sorted(groups.items()):
-        for stem, part in _split(f"{_FOLDER}/measured_against_ceiling_{vendor}", bars, MOST_BARS):
-            names, common = _labels([bar.series.record for bar in part])
+        parts = _chunks(bars, MOST_BARS)
+        stems = _stems(f"measured_against_ceiling_{vendor}", _SWEEP, len(parts))
+        for stem, part in zip(stems, parts, strict=True):
+            names, common = _labels([bar.series for bar in part])
             labelled = [
                 (f"{name}: {_what(bar)}", bar) for name, bar in zip(names, part, strict=True)
             ]
@@ -184,7 +190,7 @@ def _of_question(series: Series) -> Iterator[Picture]:
 
 
 def _by_vendor(found: Sequence[Series]) -> Iterator[tuple[str, str, list[Series]]]:
-    """Yield the series of each vendor and question; other questions have other workloads."""
+    """Yield the series of each vendor and question."""
     groups: defaultdict[tuple[str, str], list[Series]] = defaultdict(list)
     for series in found:
         groups[series.vendor, series.measurement.question].append(series)
@@ -192,28 +198,54 @@ def _by_vendor(found: Sequence[Series]) -> Iterator[tuple[str, str, list[Series]
         yield vendor, question, group
 
 
-def _parts(name: str, question: str, group: Sequence[_T]) -> Iterator[tuple[str, Sequence[_T]]]:
+def _by_workload(group: Iterable[Series]) -> list[list[Series]]:
+    """Return the series whose points mean the same together; shorter prompts are no better cell."""
+    alike: list[list[Series]] = []
+    for series in group:
+        for others in alike:
+            if not differing_workload(others[0].measurement.workload, series.measurement.workload):
+                others.append(series)
+                break
+        else:
+            alike.append([series])
+    return alike
+
+
+def _workload(one: Series, all_of_them: Iterable[Series]) -> str:
+    """Return what a series was asked that others of its question were not; empty if all were."""
+    told = one.measurement.workload
+    names = (differing_workload(told, other.measurement.workload) for other in all_of_them)
+    differing = dict.fromkeys(name for found in names for name in found)
+    return ", ".join(f"{name} {told.get(name, 'not set')}" for name in differing)
+
+
+def _chunks(found: Sequence[_T], most: int) -> list[Sequence[_T]]:
+    return [found[start : start + most] for start in range(0, len(found), most)]
+
+
+def _stems(name: str, question: str, count: int) -> Iterator[str]:
+    """Yield the files of the pictures of one question that are too many, or too unlike, for one."""
     short = question.rpartition("/")[2]
-    stem = name if short == _SWEEP else f"{name}_{short}"
-    yield from _split(f"{_FOLDER}/{stem}", group, MOST_CURVES)
+    stem = f"{_FOLDER}/{name}" if short == _SWEEP else f"{_FOLDER}/{name}_{short}"
+    for number in range(1, count + 1):
+        yield stem if number == 1 else f"{stem}_{number}"
 
 
-def _split(stem: str, found: Sequence[_T], most: int) -> Iterator[tuple[str, Sequence[_T]]]:
-    for number, start in enumerate(range(0, len(found), most), 1):
-        yield (stem if number == 1 else f"{stem}_{number}"), found[start : start + most]
-
-
-def _labels(records: Sequence[CellRecord]) -> tuple[list[str], str]:
+def _labels(found: Sequence[Series]) -> tuple[list[str], str]:
     """Return what tells each cell from the others, and what they have in common."""
-    shared = [name for name in _FIELDS if len({getattr(each, name) for each in records}) == 1]
-    if len(shared) == len(_FIELDS):
+    facts = [_facts(series) for series in found]
+    shared = [name for name in facts[0] if len({each[name] for each in facts}) == 1]
+    if len(shared) == len(facts[0]):
         shared.remove("model")  # one cell alone still has a name
-    own = [
-        " ".join(text for name in _FIELDS if name not in shared and (text := getattr(each, name)))
-        for each in records
-    ]
-    common = ", ".join(text for name in shared if (text := getattr(records[0], name)))
-    return [name or "plain" for name in own], common
+    own = [" ".join(text for name, text in each.items() if name not in shared) for each in facts]
+    common = ", ".join(text for name in shared if (text := facts[0][name]))
+    return [" ".join(name.split()) or "plain" for name in own], common
+
+
+def _facts(series: Series) -> dict[str, str]:
+    """Return what a label may tell of a cell; two hosts may have the same hardware."""
+    facts = {name: str(getattr(series.record, name)) for name in _FIELDS}
+    return facts | {"host": f"on {series.host}" if series.host else ""}
 
 
 def _owners(found: Iterable[Series]) -> frozenset[tuple[str, str]]:

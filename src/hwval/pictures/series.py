@@ -57,11 +57,13 @@ class Series:
         record: The cell.
         measurement: What was measured.
         folder: Where the measurement lies, relative to the run's folder.
+        host: Where it was measured; empty if all of the run is of one host.
     """
 
     record: CellRecord
     measurement: Measurement
     folder: str
+    host: str = ""
 
     @property
     def vendor(self) -> str:
@@ -155,7 +157,9 @@ def read_series(run: Run) -> Iterator[Series]:
                 measurement = Measurement.from_json(text)
             except (OSError, UnicodeDecodeError, HwvalError):
                 continue
-            yield Series(records[verdict.cell], measurement, str(Path(path).parent))
+            record = records[verdict.cell]
+            host = run.host_of(record) if record.run else ""
+            yield Series(record, measurement, str(Path(path).parent), host)
 
 
 def bars_of(found: Iterable[Series]) -> Iterator[Bar]:

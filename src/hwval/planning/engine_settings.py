@@ -53,7 +53,6 @@ class MemoryDevice:
         capacity_bytes: What the driver calls its total memory, > 0.
         name: Product name; vLLM's defaults look at it.
         unified: Whether it is the host's own memory, which other processes use too.
-        free_bytes: What is free before the engine starts; None if that is not known.
         native_fp8: Whether it computes in FP8.
     """
 
@@ -61,7 +60,6 @@ class MemoryDevice:
     capacity_bytes: int
     name: str = ""
     unified: bool = False
-    free_bytes: int | None = None
     native_fp8: bool = True
 
     def __post_init__(self) -> None:

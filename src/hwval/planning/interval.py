@@ -34,10 +34,6 @@ class Interval:
     def __sub__(self, other: Interval) -> Interval:
         return Interval(self.low - other.high, self.high - other.low)
 
-    def scaled(self, factor: float) -> Interval:
-        """Return both bounds times ``factor``, >= 0."""
-        return Interval(self.low * factor, self.high * factor)
-
 
 def total(intervals: Iterable[Interval]) -> Interval:
     """Return the sum, nothing at all for no intervals."""

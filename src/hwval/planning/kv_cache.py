@@ -7,6 +7,7 @@ tokens in two ways; see ``KvCache.logged_tokens``.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ from hwval.planning.matrices import ceil_div
 from hwval.planning.model_shape import ModelShape
 from hwval.planning.parallelism import Parallelism
 
-__all__ = ["DEFAULT_BLOCK_TOKENS", "KvCache", "KvGroup", "kv_cache_of", "kv_heads_per_rank"]
+__all__ = ["DEFAULT_BLOCK_TOKENS", "KvCache", "KvGroup", "kv_cache_of"]
 
 DEFAULT_BLOCK_TOKENS: Final = 16
 """vLLM's ``--block-size`` on GPUs; 128 on CPUs."""
@@ -134,12 +135,8 @@ class KvCache:
         usable = available_bytes - self.block_bytes
         if not self.groups or self.request_bytes(limit_tokens, batch_tokens) <= usable:
             return limit_tokens
-        low, high = 0, limit_tokens
-        while high - low > 1:
-            middle = (low + high) // 2
-            fits = self.request_bytes(middle, batch_tokens) <= usable
-            low, high = (middle, high) if fits else (low, middle)
-        return low
+        lengths = range(1, limit_tokens)
+        return bisect_right(lengths, usable, key=lambda n: self.request_bytes(n, batch_tokens))
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +148,7 @@ class _LayerCache:
     state_bytes: int = 0
 
 
-def kv_heads_per_rank(kv_heads: int, ranks: int) -> int:
+def _kv_heads_per_rank(kv_heads: int, ranks: int) -> int:
     """Return the KV heads of a rank; with more ranks than heads they are repeated.
 
     vLLM 0.32.0, ``config/model.py`` get_num_kv_heads.
@@ -202,7 +199,7 @@ def _caches(mixer: Mixer | None, ranks: int, dtype: str, item_bytes: int) -> lis
     if isinstance(mixer, Attention):
         if not mixer.keeps_kv:
             return []
-        heads = kv_heads_per_rank(mixer.kv_heads, ranks)
+        heads = _kv_heads_per_rank(mixer.kv_heads, ranks)
         head = _head_bytes(mixer.head_dim, dtype, item_bytes)
         value = _head_bytes(mixer.value_dim, dtype, item_bytes)
         return [_LayerCache(heads * (head + value), mixer.window_tokens)]

@@ -22,9 +22,9 @@ from hwval.planning.layers import Mamba
 from hwval.planning.layers import Mlp
 from hwval.planning.layers import StateSpace
 
-__all__ = ["VOCAB_PADDING", "Matrix", "Split", "ceil_div", "layer_matrices", "padded_vocab"]
+__all__ = ["Matrix", "Split", "ceil_div", "layer_matrices", "padded_vocab"]
 
-VOCAB_PADDING: Final = 64
+_VOCAB_PADDING: Final = 64
 """Rows that the vocabulary is padded to (DEFAULT_VOCAB_PADDING_SIZE)."""
 
 
@@ -77,7 +77,7 @@ def padded_vocab(vocab: int, ranks: int = 1) -> int:
 
     vLLM 0.32.0, ``vocab_parallel_embedding.py``: padded to a multiple of 64, then divided.
     """
-    return ceil_div(ceil_div(vocab, VOCAB_PADDING) * VOCAB_PADDING, ranks)
+    return ceil_div(ceil_div(vocab, _VOCAB_PADDING) * _VOCAB_PADDING, ranks)
 
 
 @lru_cache(maxsize=1024)

@@ -18,8 +18,6 @@ from hwval.planning.kv_cache import DEFAULT_BLOCK_TOKENS
 from hwval.planning.kv_cache import KvCache
 from hwval.planning.kv_cache import kv_cache_of
 from hwval.planning.model_shape import ModelShape
-from hwval.planning.overhead import OverheadPart
-from hwval.planning.overhead import overhead_bounds
 from hwval.planning.overhead import overhead_of
 from hwval.planning.quantization import Quantization
 from hwval.planning.refusal import Refusal
@@ -52,8 +50,6 @@ class Fit(StrEnum):
 class Cause(StrEnum):
     """What decided whether an engine's memory suffices."""
 
-    FREE = "free"
-    """Less is free than it asks for."""
     WEIGHTS = "weights"
     """The weights alone are too much."""
     CACHE = "cache"
@@ -70,7 +66,7 @@ class MemoryPlan:
         fit: Whether it suffices.
         cause: What decided that.
         weights: What the weights take.
-        overhead: What else is taken, part by part.
+        overhead_bytes: What else is taken.
         cache: How the cache is laid out.
         capacity_bytes: Memory of the device.
         requested_bytes: Share of it that the engine may take; all of it for a cache of given size.
@@ -78,7 +74,6 @@ class MemoryPlan:
         needed_bytes: What one request of the longest length takes of the cache.
         length_tokens: That length.
         batch_tokens: Tokens of one step.
-        free_bytes: What is free before the engine starts; None if that is not known.
         asked_bytes: Size that the cell gives the cache; None for what is left of the share.
         cache_key: The flag or variable that says so.
     """
@@ -86,7 +81,7 @@ class MemoryPlan:
     fit: Fit
     cause: Cause
     weights: Weights
-    overhead: tuple[OverheadPart, ...]
+    overhead_bytes: Interval
     cache: KvCache
     capacity_bytes: int
     requested_bytes: int
@@ -94,7 +89,6 @@ class MemoryPlan:
     needed_bytes: int
     length_tokens: int
     batch_tokens: int
-    free_bytes: int | None = None
     asked_bytes: int | None = None
     cache_key: str = KV_CACHE_FLAG
 
@@ -114,8 +108,6 @@ class MemoryPlan:
         share = _size(requested)
         if requested < capacity:
             share += f" ({requested / capacity:.0%} of {_size(capacity)})"
-        if self.cause is Cause.FREE:
-            return f"the engine asks for {share}, {_size(self.free_bytes or 0)} are free"
         if self.cause is Cause.WEIGHTS:
             return f"weights take {_size(self.weights.bounds_bytes.low)} of {share}"
         if self.cause is Cause.GRAPHS:
@@ -147,7 +139,7 @@ class MemoryPlan:
 
     @property
     def _taken_bytes(self) -> Interval:
-        return self.weights.bounds_bytes + overhead_bounds(self.overhead)
+        return self.weights.bounds_bytes + self.overhead_bytes
 
     @property
     def required_bytes(self) -> Interval:
@@ -210,7 +202,7 @@ def plan_memory(
         draft=draft,
     )
     requested = math.ceil(device.capacity_bytes * settings.utilization)
-    taken = weights.bounds_bytes + overhead_bounds(overhead)
+    taken = weights.bounds_bytes + overhead
     available = Interval(requested, requested) - taken
     if settings.kv_cache_memory_bytes is not None:
         available, requested = _explicit(settings.kv_cache_memory_bytes, device, taken)
@@ -221,7 +213,7 @@ def plan_memory(
         fit=fit,
         cause=cause,
         weights=weights,
-        overhead=overhead,
+        overhead_bytes=overhead,
         cache=cache,
         capacity_bytes=device.capacity_bytes,
         requested_bytes=requested,
@@ -229,7 +221,6 @@ def plan_memory(
         needed_bytes=needed,
         length_tokens=length,
         batch_tokens=batch,
-        free_bytes=device.free_bytes,
         asked_bytes=settings.kv_cache_memory_bytes,
         cache_key=settings.cache_key,
     )
@@ -285,8 +276,6 @@ def _sum(first: Weights, second: Weights) -> Weights:
     return Weights(
         first.per_rank_bytes + second.per_rank_bytes,
         first.bounds_bytes + second.bounds_bytes,
-        first.whole_bytes + second.whole_bytes,
-        first.from_files,
     )
 
 
@@ -300,21 +289,6 @@ def _explicit(asked_bytes: int, device: MemoryDevice, taken: Interval) -> tuple[
     return Interval(low, high), device.capacity_bytes
 
 
-def _is_free(settings: EngineSettings, device: MemoryDevice) -> bool:
-    """Return whether as much is free as the engine looks for when it starts.
-
-    On GPUs the share, whatever is said of the cache (``v1/worker/utils.py`` request_memory); on
-    CPUs the size of the cache if it is given, and else the share (``cpu_worker.py``, 0.25 on).
-    """
-    asked: float = device.capacity_bytes * settings.utilization
-    if device.vendor == "cpu":
-        if settings.kv_cache_memory_bytes is not None:
-            asked = settings.kv_cache_memory_bytes
-        elif settings.version is not None and settings.version < (0, 25):
-            return True
-    return device.free_bytes is None or device.free_bytes >= asked
-
-
 def _judge(
     settings: EngineSettings,
     device: MemoryDevice,
@@ -324,8 +298,6 @@ def _judge(
     available: Interval,
     needed: int,
 ) -> tuple[Fit, Cause]:
-    if not _is_free(settings, device):
-        return Fit.IMPOSSIBLE, Cause.FREE
     if weights.bounds_bytes.low > requested:
         return Fit.IMPOSSIBLE, Cause.WEIGHTS
     if available.high < needed or available.high <= 0:

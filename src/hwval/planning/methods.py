@@ -15,7 +15,7 @@ from typing import Final
 from hwval.planning.engine_settings import Version
 from hwval.planning.refusal import Refusal
 
-__all__ = ["NO_FLOAT16", "dtype_refusals", "rocm_method_refusals"]
+__all__ = ["dtype_refusals", "rocm_method_refusals"]
 
 # Method -> first release that takes it on ROCm, and the first that no longer does.
 _ROCM: Final[dict[str, tuple[Version, Version | None]]] = {
@@ -67,7 +67,7 @@ _DTYPES: Final = {
 # Before these releases the plain kernels, which ROCm runs, took float16 alone.
 _FLOAT16_ALONE_BEFORE: Final[dict[str, Version]] = {"awq": (0, 24), "gptq": (0, 22)}
 
-NO_FLOAT16: Final = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4"})
+_NO_FLOAT16: Final = frozenset({"gemma2", "gemma3", "gemma3_text", "glm4"})
 """Families that vLLM refuses in float16: "Numerical instability"."""
 _NO_FLOAT16_UNTIL: Final[dict[str, Version]] = {"plamo2": (0, 28)}
 _NO_FLOAT16_SINCE: Final[Version] = (0, 10)
@@ -131,7 +131,7 @@ def _refuses_float16(model_type: str, version: Version | None) -> bool:
     until = _NO_FLOAT16_UNTIL.get(model_type)
     if until is not None:
         return version is not None and version < until
-    return model_type in NO_FLOAT16
+    return model_type in _NO_FLOAT16
 
 
 def _or(names: frozenset[str]) -> str:

@@ -66,8 +66,8 @@ class ModelShape:
         rope_dim: Elements of a head that carry the position; 0 without rotary embedding.
         item_bytes: Bytes of an element that is not quantized, as the checkpoint says.
         quantization: How the checkpoint is quantized; None if it is not.
-        tower_params: Parameters of vision towers and projectors, estimated from their sections.
-        multimodal: Whether it takes more than text.
+        tower_params: Parameters of towers and projectors, estimated from their sections; 0 for text
+            alone.
         is_encoder: Whether it sees its whole input at once and keeps no cache.
     """
 
@@ -84,7 +84,6 @@ class ModelShape:
     item_bytes: int
     quantization: Quantization | None
     tower_params: int = 0
-    multimodal: bool = False
     is_encoder: bool = False
 
     def __hash__(self) -> int:
@@ -140,7 +139,6 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
             optional(text, name, low=0, high=2**40)
     kinds, order, head_dim = layers_of(text, model_type, hidden)
     architecture = _architecture(config)
-    towers = tower_params(config, hidden)
     return ModelShape(
         architecture=architecture,
         model_type=model_type,
@@ -157,8 +155,7 @@ def read_shape(config: Mapping[str, Any]) -> ModelShape:
             section(config, "quantization_config", "compression_config")
             or section(text, "quantization_config", "compression_config")
         ),
-        tower_params=towers,
-        multimodal=towers > 0,
+        tower_params=tower_params(config, hidden),
         is_encoder=model_type in _ENCODERS,
     )
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 from typing import Final
-from typing import NamedTuple
 
 from hwval.planning.engine_settings import EngineSettings
 from hwval.planning.engine_settings import MemoryDevice
@@ -23,10 +22,11 @@ from hwval.planning.layers import Experts
 from hwval.planning.layers import LatentAttention
 from hwval.planning.layers import Layer
 from hwval.planning.layers import Mlp
+from hwval.planning.layers import StateSpace
 from hwval.planning.matrices import ceil_div
 from hwval.planning.model_shape import ModelShape
 
-__all__ = ["OverheadPart", "overhead_of"]
+__all__ = ["activations_bytes", "logits_bytes", "overhead_of"]
 
 # Driver context, kernels, workspaces of the linear-algebra library (not PyTorch's own memory).
 _CONTEXT_BYTES: Final = {
@@ -45,17 +45,10 @@ _TOWER_BYTES: Final = Interval(0, 8 * GIB_BYTES)
 _UNIFIED_BYTES: Final = Interval(0, 4 * GIB_BYTES)
 
 
-class OverheadPart(NamedTuple):
-    """One reason for memory beside weights and cache."""
-
-    name: str
-    bounds_bytes: Interval
-
-
 def overhead_of(
     shape: ModelShape, settings: EngineSettings, device: MemoryDevice, length_tokens: int
-) -> tuple[OverheadPart, ...]:
-    """Return what a rank takes beside weights and cache, part by part.
+) -> Interval:
+    """Return what a rank takes beside weights and cache, in bytes.
 
     Args:
         shape: The model.
@@ -67,25 +60,19 @@ def overhead_of(
     seqs = min(settings.seqs(device), tokens)
     ranks = settings.parallelism.tensor
     parts = [
-        OverheadPart("context", _CONTEXT_BYTES.get(device.vendor, _CONTEXT_BYTES["cuda"])),
-        OverheadPart("activations", activations_bytes(shape, tokens, ranks, settings.item_bytes)),
-        OverheadPart("logits", logits_bytes(shape, seqs)),
+        _CONTEXT_BYTES.get(device.vendor, _CONTEXT_BYTES["cuda"]),
+        activations_bytes(shape, tokens, ranks, settings.item_bytes),
+        logits_bytes(shape, seqs),
     ]
     if settings.parallelism.ranks > 1:
-        parts.append(OverheadPart("collectives", _COLLECTIVES_BYTES))
+        parts.append(_COLLECTIVES_BYTES)
     if settings.estimates_graphs and device.vendor in {"cuda", "rocm"}:
-        parts.append(OverheadPart("graphs", _GRAPHS_BYTES))
-    if shape.multimodal and not settings.text_only:
-        parts.append(OverheadPart("encoder", _TOWER_BYTES))
+        parts.append(_GRAPHS_BYTES)
+    if shape.tower_params and not settings.text_only:
+        parts.append(_TOWER_BYTES)
     if device.unified:
-        parts.append(OverheadPart("shared memory", _UNIFIED_BYTES))
-    return tuple(parts)
-
-
-@lru_cache(maxsize=4096)
-def overhead_bounds(parts: tuple[OverheadPart, ...]) -> Interval:
-    """Return the sum of all parts."""
-    return total(part.bounds_bytes for part in parts)
+        parts.append(_UNIFIED_BYTES)
+    return total(parts)
 
 
 @lru_cache(maxsize=4096)
@@ -126,10 +113,10 @@ def _mixer_elements(layer: Layer, ranks: int) -> tuple[int, int]:
         outputs = ceil_div(mixer.heads, ranks) * (mixer.nope_dim + mixer.rope_dim + mixer.value_dim)
     elif mixer is None:
         return 0, 0
+    elif isinstance(mixer, StateSpace):
+        outputs = 3 * ceil_div(mixer.value_heads, ranks) * mixer.value_dim
     else:
-        heads = mixer.value_heads if hasattr(mixer, "value_heads") else mixer.heads
-        dim = mixer.value_dim if hasattr(mixer, "value_dim") else mixer.head_dim
-        outputs = 3 * ceil_div(heads, ranks) * dim
+        outputs = 3 * ceil_div(mixer.heads, ranks) * mixer.head_dim
     return outputs, 4 * outputs
 
 

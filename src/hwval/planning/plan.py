@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 from typing import Final
 
@@ -18,7 +20,6 @@ from hwval.planning.memory import Fit
 from hwval.planning.memory import MemoryPlan
 from hwval.planning.memory import plan_memory
 from hwval.planning.model_shape import ModelShape
-from hwval.planning.overhead import overhead_bounds
 from hwval.planning.parallel import division_refusals
 from hwval.planning.parallel import tensor_sizes
 from hwval.planning.partition import Partition
@@ -78,18 +79,14 @@ class Accelerator:
 
     def partitioned(self, partition: Partition) -> Accelerator:
         """Return the devices that a partition mode makes of each of these."""
-        memory = replace(
-            self.memory,
-            capacity_bytes=int(partition.share(self.memory.capacity_bytes)),
-            free_bytes=None,
-        )
+        capacity_bytes = int(partition.share(self.memory.capacity_bytes))
         speed = self.speed and Speed(
             partition.share(self.speed.bandwidth_bytes_per_s),
             {name: partition.share(peak) for name, peak in self.speed.peak_flops_per_s.items()},
         )
         return replace(
             self,
-            memory=memory,
+            memory=replace(self.memory, capacity_bytes=capacity_bytes),
             speed=speed,
             count=self.count * partition.instances,
             partition=partition if partition.instances > 1 else None,
@@ -143,7 +140,7 @@ class Plan:
 
 
 def _memory_json(memory: MemoryPlan) -> dict[str, Any]:
-    overhead, required = overhead_bounds(memory.overhead), memory.required_bytes
+    overhead, required = memory.overhead_bytes, memory.required_bytes
     return {
         "weights_bytes": memory.weights.per_rank_bytes,
         "kv_bytes_per_token": round(memory.cache.token_bytes),
@@ -210,63 +207,54 @@ def plan(
     # Copies are made only of what changes: most of the planner's time goes into them.
     if dtype == "float32":
         settings = replace(settings, item_bytes=4)
-    memory_device, has_fp8 = accelerator.memory, native_fp8(accelerator.architecture)
-    if memory_device.native_fp8 is not has_fp8:
-        memory_device = replace(memory_device, native_fp8=has_fp8)
-    mismatch: tuple[Refusal, ...] = ()
-    try:
-        quantization = effective_quantization(shape, quantization_flag)
-    except ShapeError as error:
-        # Refused; the figures are those of the checkpoint as it is.
-        quantization, mismatch = shape.quantization, (Refusal("quantization", str(error)),)
+    device, has_fp8 = accelerator.memory, native_fp8(accelerator.architecture)
+    if device.native_fp8 is not has_fp8:
+        device = replace(device, native_fp8=has_fp8)
+    quantization, mismatch = _loaded_as(shape, quantization_flag)
     refusals = (
         *mismatch,
         *image_refusals(accelerator.architecture, image=image, version=settings.version),
         *partition_refusals(accelerator.partition, settings.parallelism.ranks, settings.version),
         *_refusals(shape, settings, accelerator, dtype, quantization),
     )
+    fill = partial(
+        plan_memory, shape, device=device, quantization=quantization, files_bytes=files_bytes
+    )
     try:
-        memory = plan_memory(
-            shape,
-            settings,
-            memory_device,
-            quantization=quantization,
-            draft=draft,
-            files_bytes=files_bytes,
-        )
+        memory = fill(settings, draft=draft)
     except (ShapeError, ValueError) as error:
         impossible = any(refusal.is_certain for refusal in refusals)
         verdict = PlanVerdict.IMPOSSIBLE if impossible else PlanVerdict.UNKNOWN
         return Plan(verdict, (*refusals, Refusal("unknown", str(error), is_certain=False)))
-    ceiling = _ceiling(
-        shape,
-        settings,
-        accelerator,
-        dtype=dtype,
-        quantization=quantization,
-        files_bytes=files_bytes,
-    )
     reasons = refusals
-    tensor = settings.parallelism.tensor if memory.fit is Fit.RUN else None
+    tensor: int | None = settings.parallelism.tensor
     if memory.fit is not Fit.RUN:
         reasons += (Refusal("memory", memory.reason, memory.fit is Fit.IMPOSSIBLE),)
-        tensor = _enough_ranks(
-            shape,
-            settings,
-            memory_device,
-            memory,
-            quantization=quantization,
-            files_bytes=files_bytes,
-        )
+        # Where the memory is the host's own, there is no second such device beside it.
+        is_alone = device.unified or device.vendor == "cpu"
+        tensor = None if is_alone else _enough_ranks(shape, settings, memory, fill, quantization)
     return Plan(
         _verdict(refusals, memory.fit),
         reasons,
         memory,
-        ceiling,
+        _ceiling(shape, settings, accelerator, dtype, quantization, files_bytes=files_bytes),
         advice_of(memory, tensor, settings, accelerator.partition),
         tensor,
         partition_notes(accelerator.partition, settings.parallelism.ranks, memory.capacity_bytes),
     )
+
+
+def _loaded_as(
+    shape: ModelShape, flag: str | None
+) -> tuple[Quantization | None, tuple[Refusal, ...]]:
+    """Return how weights are quantized once they are loaded, and why that is refused.
+
+    Where it is, the figures are those of the checkpoint as it is.
+    """
+    try:
+        return effective_quantization(shape, flag), ()
+    except ShapeError as error:
+        return shape.quantization, (Refusal("quantization", str(error)),)
 
 
 def _refusals(
@@ -309,9 +297,9 @@ def _ceiling(
     shape: ModelShape,
     settings: EngineSettings,
     accelerator: Accelerator,
-    *,
     dtype: str,
     quantization: Quantization | None,
+    *,
     files_bytes: int | None,
 ) -> Ceiling | None:
     if accelerator.speed is None or shape.is_encoder:  # an encoder decodes nothing
@@ -326,7 +314,6 @@ def _ceiling(
             settings.parallelism,
             quantization=quantization,
             dtype=dtype,
-            kv_cache_dtype=settings.kv_cache_dtype,
             files_bytes=files_bytes,
         )
     except ShapeError:
@@ -336,18 +323,11 @@ def _ceiling(
 def _enough_ranks(
     shape: ModelShape,
     settings: EngineSettings,
-    device: MemoryDevice,
     found: MemoryPlan,
-    *,
+    fill: Callable[[EngineSettings], MemoryPlan],
     quantization: Quantization | None,
-    files_bytes: int | None,
 ) -> int | None:
-    """Return the smallest larger tensor-parallel size that surely fits and can be divided.
-
-    None where the memory is the host's own: there is no second such device beside it.
-    """
-    if device.unified or device.vendor == "cpu":
-        return None
+    """Return the smallest larger tensor-parallel size that surely fits and can be divided."""
     heads = [
         kind.mixer.heads
         for kind in shape.kinds
@@ -364,13 +344,6 @@ def _enough_ranks(
         parallelism = replace(settings.parallelism, tensor=ranks)
         if division_refusals(shape, parallelism, quantization=quantization):
             continue
-        memory = plan_memory(
-            shape,
-            replace(settings, parallelism=parallelism),
-            device,
-            quantization=quantization,
-            files_bytes=files_bytes,
-        )
-        if memory.fit is Fit.RUN:
+        if fill(replace(settings, parallelism=parallelism)).fit is Fit.RUN:
             return ranks
     return None

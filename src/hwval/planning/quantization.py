@@ -159,18 +159,10 @@ def _int4(method: str, config: Mapping[str, Any], ignored: tuple[str, ...]) -> Q
 
 
 def _fp8(method: str, config: Mapping[str, Any], ignored: tuple[str, ...]) -> Quantization:
-    block = config.get("weight_block_size")
-    if block is None:
+    if config.get("weight_block_size") is None:
         return Quantization(method, WeightFormat.FP8, ignored=ignored)
-    if not (
-        isinstance(block, Sequence)
-        and len(block) == 2
-        and all(isinstance(size, int) and 0 < size <= 2**20 for size in block)
-    ):
-        raise ShapeError(f"config.json: weight_block_size is {block!r}; allowed: two sizes")
-    return Quantization(
-        method, WeightFormat.FP8_BLOCK, group=block[1], block=block[0], ignored=ignored
-    )
+    rows, group = _block(config, "weight_block_size")
+    return Quantization(method, WeightFormat.FP8_BLOCK, group, rows, ignored=ignored)
 
 
 def _by_scheme(method: str, config: Mapping[str, Any], ignored: tuple[str, ...]) -> Quantization:
@@ -188,7 +180,7 @@ def _by_scheme(method: str, config: Mapping[str, Any], ignored: tuple[str, ...])
     zeros = weights.get("symmetric") is False
     rows = 1
     if format_ is WeightFormat.FP8_BLOCK:
-        rows, group = _block(weights)
+        rows, group = _block(weights, "block_structure")
     elif format_ is not WeightFormat.INT4:
         group = 0
     return Quantization(
@@ -196,14 +188,15 @@ def _by_scheme(method: str, config: Mapping[str, Any], ignored: tuple[str, ...])
     )
 
 
-def _block(weights: Mapping[str, Any]) -> tuple[int, int]:
-    block = weights.get("block_structure")
+def _block(weights: Mapping[str, Any], name: str) -> tuple[int, int]:
+    """Return the outputs and the inputs that share a scale."""
+    block = weights.get(name)
     if not (
         isinstance(block, Sequence)
         and len(block) == 2
         and all(isinstance(size, int) and 0 < size <= 2**20 for size in block)
     ):
-        raise ShapeError(f"config.json: block_structure is {block!r}; allowed: two sizes")
+        raise ShapeError(f"config.json: {name} is {block!r}; allowed: two sizes")
     return block[0], block[1]
 
 

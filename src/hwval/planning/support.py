@@ -168,8 +168,13 @@ def _amd(
         )
     if quantization is None:
         return
-    format_ = quantization.format
     yield from rocm_method_refusals(quantization.method, version)
+    yield from _amd_formats(architecture, dtype, quantization)
+
+
+def _amd_formats(architecture: str, dtype: str, quantization: Quantization) -> Iterator[Refusal]:
+    """Yield what speaks against the format of the weights, whatever the release."""
+    format_ = quantization.format
     if format_ in {WeightFormat.FP8, WeightFormat.FP8_BLOCK} and architecture not in _AMD_FP8:
         known = ", ".join(sorted(_AMD_FP8))
         # Likewise: for any gfx9 vLLM 0.32 believes that FP8 is there.

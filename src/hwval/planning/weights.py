@@ -51,14 +51,10 @@ class Weights:
     Attributes:
         per_rank_bytes: The best estimate for the rank that has most.
         bounds_bytes: What it may be.
-        whole_bytes: All weights once, without padding and without what ranks duplicate.
-        from_files: Whether the size of the files was used rather than a formula.
     """
 
     per_rank_bytes: int
     bounds_bytes: Interval
-    whole_bytes: int
-    from_files: bool = False
 
 
 @lru_cache(maxsize=4096)
@@ -100,21 +96,20 @@ def weights_of(
         )
     counted = quantization if known else None
     sizes = list(_rank_sizes(shape, parallelism, counted, item_bytes, native_fp8=native_fp8))
-    whole = stored_bytes(shape, counted, item_bytes)
     tower = shape.tower_params * item_bytes
     rope = (shape.max_positions or 0) * shape.rope_dim * item_bytes
     estimate = allocated_bytes([*sizes, rope], allocator) + tower // parallelism.tensor
     replicated = tower - tower // parallelism.tensor
     if files_bytes is not None:
-        share = (sum(sizes) + tower / parallelism.tensor) / (whole + tower)
+        whole = stored_bytes(shape, counted, item_bytes) + tower
+        share = (sum(sizes) + tower / parallelism.tensor) / whole
         estimate = round(files_bytes * share) + rope
-        whole = files_bytes
     low, high = _SPREAD[counted.format if counted else None]
     slack = _BUFFERS_BYTES + (_ROCM_BYTES if allocator.counts_reserved else 0)
     bounds = Interval(
         estimate * (1 - low) - 0.2 * tower, estimate * (1 + high) + slack + replicated + 0.3 * tower
     )
-    return Weights(estimate, bounds, whole, files_bytes is not None)
+    return Weights(estimate, bounds)
 
 
 def stored_bytes(
@@ -183,8 +178,3 @@ def norm_elements(layer: Layer, hidden: int) -> int:
     if isinstance(layer.mixer, Attention) and layer.mixer.normed:
         elements += 2 * layer.mixer.head_dim
     return elements
-
-
-def params_of(shape: ModelShape) -> int:
-    """Return the parameters of the language model, the vocabulary padded as vLLM pads it."""
-    return stored_bytes(shape, None, 1)

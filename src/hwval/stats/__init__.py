@@ -9,11 +9,8 @@ from __future__ import annotations
 from hwval.stats.interval import Interval
 from hwval.stats.interval import mean_interval
 from hwval.stats.multiple import discoveries
-from hwval.stats.noise import Noise
 from hwval.stats.noise import noise_of
 from hwval.stats.paired import paired_interval
-from hwval.stats.paired import smallest_paired_loss
-from hwval.stats.proportion import Loss
 from hwval.stats.proportion import Reference
 from hwval.stats.proportion import compare_with_reference
 from hwval.stats.proportion import mcnemar_exact
@@ -36,8 +33,6 @@ __all__ = [
     "Decision",
     "Interval",
     "Looks",
-    "Loss",
-    "Noise",
     "Reference",
     "compare_with_reference",
     "decide",
@@ -52,6 +47,5 @@ __all__ = [
     "rounds_interval",
     "smallest_detectable_effect",
     "smallest_detectable_ratio",
-    "smallest_paired_loss",
     "wilson_interval",
 ]

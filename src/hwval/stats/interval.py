@@ -9,18 +9,23 @@ from __future__ import annotations
 
 import math
 import statistics
+from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
 
 __all__ = [
     "Interval",
     "check_values",
     "deviation",
+    "falling_root",
     "mean_interval",
     "t_p_value",
     "t_quantile",
 ]
+
+_HALVINGS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,17 @@ def t_p_value(statistic: float, freedom: float) -> float:
     from scipy.special import stdtr
 
     return float(2 * stdtr(freedom, -abs(statistic)))
+
+
+def falling_root(function: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a falling function crosses zero, or the end that is nearest to it."""
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if function(middle) > 0:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2
 
 
 def check_values(values: Sequence[float], confidence: float) -> None:

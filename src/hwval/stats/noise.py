@@ -24,8 +24,8 @@ class Noise:
     Attributes:
         n: Rounds.
         mean: Their mean.
-        standard_deviation: Of a single round, in the unit of the values; None with one round.
-        share: The same as a part of the mean, >= 0; None with one round or a mean of 0.
+        share: Standard deviation of a single round as a part of the mean, >= 0; None with one round
+            or a mean of 0.
         autocorrelation: Of one round with the next, -1 to 1; None with fewer than four rounds or
             without any noise. Far above 0, rounds drift or follow one another, and their mean is
             less sure than their spread tells.
@@ -33,7 +33,6 @@ class Noise:
 
     n: int
     mean: float
-    standard_deviation: float | None
     share: float | None
     autocorrelation: float | None
 
@@ -66,11 +65,10 @@ def noise_of(values: Sequence[float]) -> Noise:
     """
     n, mean = len(values), statistics.fmean(values)
     if n < 2:
-        return Noise(n, mean, None, None, None)
-    spread = deviation(values)
+        return Noise(n, mean, None, None)
     around = [value - mean for value in values]
     total = sum(one * one for one in around)
     correlation = None
     if n >= 4 and total > 0:
         correlation = sum(a * b for a, b in pairwise(around)) / total
-    return Noise(n, mean, spread, spread / abs(mean) if mean else None, correlation)
+    return Noise(n, mean, deviation(values) / abs(mean) if mean else None, correlation)

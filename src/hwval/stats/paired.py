@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from statistics import NormalDist
 from typing import Final
 
 from hwval.stats.interval import Interval
+from hwval.stats.interval import falling_root
 
 __all__ = ["paired_interval", "smallest_paired_loss"]
 
 _NORMAL: Final = NormalDist()
-_HALVINGS: Final = 60
+_POWER: Final = 0.8
 
 
 def paired_interval(lost: int, won: int, n: int, confidence: float = 0.90) -> Interval:
@@ -50,14 +50,12 @@ def paired_interval(lost: int, won: int, n: int, confidence: float = 0.90) -> In
     def excess(difference: float) -> float:
         return _score(lost, won, n, difference)
 
-    low = _root(lambda value: excess(value) - z, -1.0, mean)
-    high = _root(lambda value: excess(value) + z, mean, 1.0)
+    low = falling_root(lambda value: excess(value) - z, -1.0, mean)
+    high = falling_root(lambda value: excess(value) + z, mean, 1.0)
     return Interval(mean, low, high, confidence, n)
 
 
-def smallest_paired_loss(
-    lost: int, won: int, n: int, confidence: float = 0.90, power: float = 0.8
-) -> float:
+def smallest_paired_loss(lost: int, won: int, n: int, confidence: float = 0.90) -> float:
     """Return the loss that as many differing questions would show in 80 of 100 comparisons.
 
     Args:
@@ -65,11 +63,10 @@ def smallest_paired_loss(
         won: Questions that only this one answered right.
         n: Questions that both answered, at least one.
         confidence: Of the interval that decides, two-sided.
-        power: Share of comparisons that shall find it.
 
     Source: normal approximation of McNemar's test; one differing question is taken where none is.
     """
-    reach = _NORMAL.inv_cdf((1 + confidence) / 2) + _NORMAL.inv_cdf(power)
+    reach = _NORMAL.inv_cdf((1 + confidence) / 2) + _NORMAL.inv_cdf(_POWER)
     return min(1.0, reach * math.sqrt(max(lost + won, 1)) / n)
 
 
@@ -84,14 +81,3 @@ def _score(lost: int, won: int, n: int, difference: float) -> float:
     if variance <= 0:
         return math.copysign(math.inf, seen) if seen else 0.0
     return seen / math.sqrt(variance)
-
-
-def _root(function: Callable[[float], float], low: float, high: float) -> float:
-    """Return where a falling function crosses zero."""
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if function(middle) > 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2

@@ -11,10 +11,13 @@ import hashlib
 import json
 import shutil
 import tempfile
+from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from typing import Final
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +28,8 @@ from hwval.synthetic.architecture import ARCHITECTURES
 from hwval.synthetic.architecture import SyntheticModel
 from hwval.synthetic.architecture import hf_config
 from hwval.synthetic.architecture import parse_synthetic
+from hwval.synthetic.hearing import HEARING_FILES
+from hwval.synthetic.hearing import add_hearing
 from hwval.synthetic.quantization import quantize
 from hwval.synthetic.sight import PROCESSOR_FILES
 from hwval.synthetic.sight import add_sight
@@ -32,6 +37,7 @@ from hwval.synthetic.tokenizer import BOS_ID
 from hwval.synthetic.tokenizer import EOS_ID
 from hwval.synthetic.tokenizer import PAD_ID
 from hwval.synthetic.tokenizer import PICTURE_TOKENS
+from hwval.synthetic.tokenizer import SOUND_TOKENS
 from hwval.synthetic.tokenizer import speakable_ids
 from hwval.synthetic.tokenizer import train_tokenizer
 from hwval.synthetic.tokenizer import training_text
@@ -51,6 +57,21 @@ _DTYPE_NAMES: Final = {
     "int32": "int32",
     "float16": "float16",
     "float32": "float32",
+}
+
+
+class _Sense(NamedTuple):
+    """What a checkpoint has before its language model: its tokens, its files, its tensors."""
+
+    tokens: Sequence[str]
+    files: Mapping[str, Mapping[str, object]]
+    add: Callable[[SyntheticModel, Mapping[str, Any]], dict[str, Any]] | None
+
+
+_NO_SENSE: Final = _Sense((), {}, None)
+_SENSES: Final = {
+    "Idefics3ForConditionalGeneration": _Sense(PICTURE_TOKENS, PROCESSOR_FILES, add_sight),
+    "GlmAsrForConditionalGeneration": _Sense(SOUND_TOKENS, HEARING_FILES, add_hearing),
 }
 
 
@@ -95,18 +116,19 @@ def _recipe_hash(model: SyntheticModel) -> str:
 
 
 def _write_checkpoint(model: SyntheticModel, folder: Path) -> None:
-    tokenizer = train_tokenizer(model.vocab_size, more_tokens=PICTURE_TOKENS if model.sees else ())
+    sense = _SENSES.get(model.architecture, _NO_SENSE)
+    tokenizer = train_tokenizer(model.vocab_size, more_tokens=sense.tokens)
     write_tokenizer(tokenizer, folder, max_context_tokens=model.max_context_tokens)
     ids = {"bos_id": BOS_ID, "eos_id": EOS_ID, "pad_id": PAD_ID}
     _write_json(folder / "config.json", hf_config(model, **ids))
-    for name, content in PROCESSOR_FILES.items() if model.sees else ():
+    for name, content in sense.files.items():
         _write_json(folder / name, content)
     # No sampling parameters: the engine's defaults are those of the API.
     generation = {"bos_token_id": BOS_ID, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID}
     _write_json(folder / "generation_config.json", generation)
     weights = quantize(model, build_weights(model, speakable_ids(tokenizer)))
-    if model.sees:
-        weights = add_sight(model, weights)
+    if sense.add:
+        weights = sense.add(model, weights)
     tensors = {name: _stored(values) for name, values in weights.items()}
     _write_safetensors(folder / "model.safetensors", tensors)
 

@@ -8,7 +8,6 @@ transformers 5.19.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace
@@ -17,9 +16,11 @@ from types import MappingProxyType
 from typing import Final
 
 from hwval.errors import UsageError
+from hwval.spelling import near_names
 
 __all__ = [
     "ARCHITECTURES",
+    "HEARING_FIELDS",
     "PATCHES_A_TOKEN_SIDE",
     "VISION_FIELDS",
     "Damage",
@@ -107,6 +108,11 @@ class SyntheticModel:
         return self.architecture == "Idefics3ForConditionalGeneration"
 
     @property
+    def hears(self) -> bool:
+        """Whether it takes sounds: ears stand before the language model."""
+        return self.architecture == "GlmAsrForConditionalGeneration"
+
+    @property
     def is_gemma(self) -> bool:
         """Whether norms are stored as weight - 1 and stand before and after each block."""
         return self.model_type == "gemma3_text"
@@ -139,6 +145,7 @@ _MODELS: Final = (
     _LLAMA_INT8,
     replace(_LLAMA, name="llama-nan", damage=Damage.NAN),
     replace(_LLAMA, name="idefics3", architecture="Idefics3ForConditionalGeneration"),
+    replace(_LLAMA, name="glm-asr", architecture="GlmAsrForConditionalGeneration"),
     *(
         replace(model, name=f"{model.name}-{damage}", damage=damage)
         for model in (_LLAMA_FP8, _LLAMA_AWQ, _LLAMA_INT8)
@@ -163,11 +170,7 @@ def parse_synthetic(name: str) -> SyntheticModel:
     key = name.removeprefix(_PREFIX)
     if key in ARCHITECTURES:
         return ARCHITECTURES[key]
-    near = difflib.get_close_matches(key, ARCHITECTURES, n=3)
-    known = (
-        f"did you mean {' or '.join(near)}?" if near else f"known are {', '.join(ARCHITECTURES)}"
-    )
-    raise UsageError(f"unknown synthetic model {name!r}; {known}")
+    raise UsageError(f"unknown synthetic model {name!r}; {near_names(key, ARCHITECTURES)}")
 
 
 def hf_config(model: SyntheticModel, *, bos_id: int, eos_id: int, pad_id: int) -> dict[str, object]:
@@ -205,20 +208,35 @@ def hf_config(model: SyntheticModel, *, bos_id: int, eos_id: int, pad_id: int) -
     if model.quantization:
         fields = _QUANTIZATION_FIELDS[model.packing]
         config["quantization_config"] = {"quant_method": model.quantization, **fields}
-    return _with_sight(model, config) if model.sees else config
+    return _with_senses(model, config)
 
 
-def _with_sight(model: SyntheticModel, text: dict[str, object]) -> dict[str, object]:
-    """Return config.json of an Idefics3 around a language model's."""
+def _with_senses(model: SyntheticModel, text: dict[str, object]) -> dict[str, object]:
+    if model.sees:
+        return {
+            **_around(model, text, "idefics3"),
+            "vision_config": dict(VISION_FIELDS),
+            "image_token_id": model.vocab_size - 1,
+            "scale_factor": PATCHES_A_TOKEN_SIDE,
+        }
+    if model.hears:
+        return {
+            **_around(model, text, "glmasr"),
+            "audio_config": dict(HEARING_FIELDS),
+            "audio_token_id": text["pad_token_id"],
+            "projector_hidden_act": "gelu",
+        }
+    return text
+
+
+def _around(model: SyntheticModel, text: dict[str, object], family: str) -> dict[str, object]:
+    """Return what config.json of a ``family`` says around that of its language model."""
     common = ("dtype", "torch_dtype", "tie_word_embeddings", "bos_token_id", "eos_token_id")
     return {
         **{name: text[name] for name in (*common, "pad_token_id")},
         "architectures": [model.architecture],
-        "model_type": "idefics3",
+        "model_type": family,
         "text_config": {**text, "architectures": ["LlamaForCausalLM"]},
-        "vision_config": dict(VISION_FIELDS),
-        "image_token_id": model.vocab_size - 1,
-        "scale_factor": PATCHES_A_TOKEN_SIDE,
     }
 
 
@@ -236,6 +254,22 @@ VISION_FIELDS: Final[Mapping[str, int | str]] = {
 """Of the eyes, a SigLIP tower."""
 PATCHES_A_TOKEN_SIDE: Final = 2
 """So many patches of a picture, along each side, become one token."""
+HEARING_FIELDS: Final[Mapping[str, object]] = {
+    "model_type": "glmasr_encoder",
+    "hidden_size": 64,
+    "intermediate_size": 256,  # four steps of the tower are one token: 4 * hidden_size
+    "num_attention_heads": 2,
+    "num_hidden_layers": 2,
+    "num_mel_bins": 80,
+    "max_position_embeddings": 200,
+    "hidden_act": "gelu",
+    "rope_parameters": {
+        "rope_type": "default",
+        "rope_theta": 10_000.0,
+        "partial_rotary_factor": 0.5,
+    },
+}
+"""Of the ears, a tower as Whisper has it, but for its rotary embedding."""
 
 _EIGHT_BITS: Final = {"num_bits": 8, "type": "int", "symmetric": True}
 # What a method's configuration says beyond its name.

@@ -27,7 +27,7 @@ from hwval.synthetic.architecture import Damage
 from hwval.synthetic.architecture import Packing
 from hwval.synthetic.architecture import SyntheticModel
 
-__all__ = ["GROUP_SIZE", "dequantize", "quantize", "to_e4m3"]
+__all__ = ["AWQ_ORDER", "GROUP_SIZE", "e4m3_values", "quantize", "to_e4m3"]
 
 Matrix = NDArray[np.floating]
 Tensors = dict[str, NDArray[Any]]
@@ -36,7 +36,7 @@ GROUP_SIZE: Final = 32
 """Inputs that share a scale in the ``awq`` form."""
 _E4M3_MAX: Final = 448.0
 # Of the eight columns in an int32 of AutoAWQ's gemm version, by their place from the lowest bits.
-_AWQ_ORDER: Final = (0, 2, 4, 6, 1, 3, 5, 7)
+AWQ_ORDER: Final = (0, 2, 4, 6, 1, 3, 5, 7)
 _SCALE_NAMES: Final = (".weight_scale", ".scales")
 
 
@@ -57,26 +57,6 @@ def quantize(model: SyntheticModel, weights: Mapping[str, Matrix]) -> Tensors:
     return dict(_damaged(model, tensors))
 
 
-def dequantize(tensors: Mapping[str, NDArray[Any]], module: str, packing: Packing) -> Matrix:
-    """Return the weight [out, in] of ``module`` as an engine computes with it.
-
-    Args:
-        tensors: What `quantize` returned.
-        module: Name without ``.weight``.
-        packing: The form.
-    """
-    if packing is Packing.AWQ:
-        numbers = _unpack(tensors[f"{module}.qweight"]).astype(float)
-        zeros = _unpack(tensors[f"{module}.qzeros"]).repeat(GROUP_SIZE, axis=0)
-        scales = tensors[f"{module}.scales"].astype(float).repeat(GROUP_SIZE, axis=0)
-        weight: Matrix = ((numbers - zeros) * scales).T
-        return weight
-    values = tensors[f"{module}.weight"]
-    numbers = _e4m3_values()[values] if packing is Packing.FP8 else values.astype(float)
-    scaled: Matrix = numbers * tensors[f"{module}.weight_scale"]
-    return scaled
-
-
 def to_e4m3(values: Matrix) -> NDArray[np.uint8]:
     """Round to the nearest E4M3 number and return the bit patterns; ties go to the smaller one.
 
@@ -85,7 +65,7 @@ def to_e4m3(values: Matrix) -> NDArray[np.uint8]:
 
     Source: Micikevicius et al., FP8 Formats for Deep Learning (2022), table 1.
     """
-    positive = _e4m3_values()[:127]
+    positive = e4m3_values()[:127]
     middles = (positive[1:] + positive[:-1]) / 2
     codes = np.searchsorted(middles, np.abs(values)).astype(np.uint8)
     return codes | np.where(np.signbit(values), 0x80, 0).astype(np.uint8)
@@ -110,7 +90,7 @@ def _is_scale(name: str) -> bool:
     return name.endswith(_SCALE_NAMES)
 
 
-def _e4m3_values() -> Matrix:
+def e4m3_values() -> Matrix:
     """Return what each of the 256 patterns stands for; 0x7f and 0xff are no number."""
     codes = np.arange(256)
     exponent, fraction = (codes >> 3) & 0xF, codes & 0x7
@@ -147,16 +127,9 @@ def _pack_awq(module: str, weight: Matrix) -> Iterator[tuple[str, NDArray[Any]]]
 def _pack(numbers: Matrix) -> NDArray[np.int32]:
     columns = numbers.astype(np.uint32).reshape(len(numbers), -1, 8)
     packed = np.zeros(columns.shape[:2], dtype=np.uint32)
-    for place, column in enumerate(_AWQ_ORDER):
+    for place, column in enumerate(AWQ_ORDER):
         packed |= columns[:, :, column] << np.uint32(4 * place)
     return packed.view(np.int32)
-
-
-def _unpack(packed: NDArray[np.int32]) -> NDArray[np.int64]:
-    columns = np.zeros((*packed.shape, 8), dtype=np.int64)
-    for place, column in enumerate(_AWQ_ORDER):
-        columns[:, :, column] = (packed.view(np.uint32) >> np.uint32(4 * place)) & 0xF
-    return columns.reshape(len(packed), -1)
 
 
 _Packer = Callable[[str, Matrix], Iterator[tuple[str, NDArray[Any]]]]

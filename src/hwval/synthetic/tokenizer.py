@@ -24,6 +24,7 @@ __all__ = [
     "EOS_ID",
     "PAD_ID",
     "PICTURE_TOKENS",
+    "SOUND_TOKENS",
     "SPECIAL_TOKENS",
     "speakable_ids",
     "train_tokenizer",
@@ -47,6 +48,8 @@ PICTURE_TOKENS: Final = (
     "<image>",
 )
 """Special tokens around a picture in a prompt; the last one stands for a part of the picture."""
+SOUND_TOKENS: Final = ("<|begin_of_audio|>", "<|end_of_audio|>")
+"""Special tokens around a sound in a prompt; the pad token stands for a part of the sound."""
 PAD_ID: Final = SPECIAL_TOKENS.index("<|pad|>")
 BOS_ID: Final = SPECIAL_TOKENS.index("<|bos|>")
 EOS_ID: Final = SPECIAL_TOKENS.index("<|eos|>")

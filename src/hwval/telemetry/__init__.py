@@ -10,21 +10,13 @@ Every reading is optional: what a host does not offer is absent, never 0.
 
 from __future__ import annotations
 
-from hwval.telemetry.reading import Reading
 from hwval.telemetry.reading import Sensor
-from hwval.telemetry.sensors import AmdSensor
-from hwval.telemetry.sensors import CpuSensor
-from hwval.telemetry.sensors import NvidiaSensor
 from hwval.telemetry.sensors import sensors_for
 from hwval.telemetry.watch import DeviceWatch
 from hwval.telemetry.watch import Seen
 
 __all__ = [
-    "AmdSensor",
-    "CpuSensor",
     "DeviceWatch",
-    "NvidiaSensor",
-    "Reading",
     "Seen",
     "Sensor",
     "sensors_for",

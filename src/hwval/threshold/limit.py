@@ -168,6 +168,11 @@ class Limit(YamlModel):
         """The floor, the ceiling or, without either, where acceptable begins."""
         return next((v for v in (self.floor, self.ceiling, self.acceptable) if v is not None), None)
 
+    @property
+    def partner(self) -> str:
+        """The cell that it is held against, as the matrix names it; empty for none."""
+        return "" if self.relative_to is None else self.relative_to.cell
+
     def band(self, metric: Metric, value: float) -> Band | None:
         """Return how good a value is in words, None where no band is written."""
         bounds = {name: getattr(self, name) for name in BANDS[1:]}

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Annotated
-from typing import Final
 from typing import Self
 
 from pydantic import Field
@@ -18,13 +16,10 @@ from hwval.performance.promise.question import LATENCIES
 from hwval.performance.promise.question import OF_SPECULATION
 from hwval.performance.promise.question import RATES_OF_ALL
 from hwval.performance.promise.question import Question
+from hwval.performance.promise.question import Repeated
 from hwval.stats import Looks
-from hwval.yamlmodel import problem_at
 
 __all__ = ["BenchLatency", "BenchServe", "BenchThroughput"]
-
-# What other questions have, and a single command has no use for.
-_OF_ROUNDS: Final = ("min_rounds", "max_rounds", "max_duration")
 
 
 class BenchLatency(Question):
@@ -45,23 +40,13 @@ class BenchLatency(Question):
     timeout: Seconds = 1800.0
     """Longest time of the whole command, its start included."""
 
-    @model_validator(mode="before")
-    @classmethod
-    def _refuse_rounds(cls, data: object) -> object:
-        for key in _OF_ROUNDS:
-            if isinstance(data, Mapping) and key in data:
-                instead = "timeout bounds it" if key == "max_duration" else "write iterations"
-                problem = "does nothing here: rounds are the iterations of one command"
-                raise problem_at(key, f"{key} {problem}; {instead}")
-        return data
-
     @property
     def looks(self) -> Looks:
         """One, at all iterations: the command is not asked for more."""
         return Looks(first=self.iterations, most=self.iterations)
 
 
-class BenchThroughput(Question):
+class BenchThroughput(Repeated):
     """``vllm bench throughput`` of the same vLLM; each run of the command is a round."""
 
     METRICS = RATES_OF_ALL
@@ -76,7 +61,7 @@ class BenchThroughput(Question):
     """Longest time of one run of the command, its start included."""
 
 
-class BenchServe(Question):
+class BenchServe(Repeated):
     """``vllm bench serve`` beside the engine that runs; each run of the command is a round."""
 
     METRICS = LATENCIES | RATES_OF_ALL | OF_SPECULATION

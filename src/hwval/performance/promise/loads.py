@@ -21,6 +21,7 @@ from hwval.performance.promise.question import OF_LOADS
 from hwval.performance.promise.question import OF_SPECULATION
 from hwval.performance.promise.question import Curve
 from hwval.performance.promise.question import LoadQuestion
+from hwval.performance.promise.question import RepeatedLoad
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
 
@@ -51,7 +52,7 @@ class Goals(YamlModel):
     """Longest time to the last token."""
 
 
-class SingleStream(LoadQuestion):
+class SingleStream(RepeatedLoad):
     """One request at a time: how fast does it decode, when does it begin?"""
 
     output_tokens: Tokens = Lengths(256, 256)
@@ -84,7 +85,7 @@ class FixedBatch(LoadQuestion):
         return streams * self.warm_up
 
 
-class Offline(LoadQuestion):
+class Offline(RepeatedLoad):
     """Everything at once: how many tokens per second does the engine make of it?"""
 
     requests: Count = 256
@@ -153,7 +154,7 @@ class ConcurrencySweep(Curve):
         return tuple(float(one) for one in self.concurrencies)
 
 
-class Saturation(LoadQuestion):
+class Saturation(RepeatedLoad):
     """More requests arrive than can be answered: does the rate hold, is every one answered?"""
 
     METRICS = OF_LOADS | {"speedup"}
@@ -166,7 +167,7 @@ class Saturation(LoadQuestion):
     """Share of its best throughput that an engine may lose under overload."""
 
 
-class PrefixCache(LoadQuestion):
+class PrefixCache(RepeatedLoad):
     """The same load with and without a beginning that prompts share, taking turns."""
 
     METRICS = OF_LOADS | {"speedup"}
@@ -191,7 +192,7 @@ class PrefixCache(LoadQuestion):
         return self
 
 
-class ChunkedPrefill(LoadQuestion):
+class ChunkedPrefill(RepeatedLoad):
     """Long prompts arrive while streams decode: how much are those held up?"""
 
     METRICS = OF_LOADS | {"speedup"}
@@ -212,7 +213,7 @@ class ChunkedPrefill(LoadQuestion):
         return max(streams, self.long_input_tokens + 1)
 
 
-class Speculative(LoadQuestion):
+class Speculative(RepeatedLoad):
     """Speculative decoding: how many drafted tokens are kept, and are answers still the same?"""
 
     METRICS = OF_LOADS | OF_SPECULATION
@@ -228,7 +229,7 @@ class Speculative(LoadQuestion):
     """Answers that may differ where the model surely preferred another token."""
 
 
-class KvCacheDtype(LoadQuestion):
+class KvCacheDtype(RepeatedLoad):
     """Throughput of long contexts and room of the KV cache, to be related to another variant."""
 
     METRICS = OF_LOADS | {"kv_cache_tokens"}
@@ -240,7 +241,7 @@ class KvCacheDtype(LoadQuestion):
     """Requests of a round."""
 
 
-class Partitions(LoadQuestion):
+class Partitions(RepeatedLoad):
     """Several instances at the same time, each on devices of its own: what do they make together?
 
     ``scaling_efficiency`` is their rate over that of one alone, times their number.

@@ -33,6 +33,8 @@ __all__ = [
     "Curve",
     "LoadQuestion",
     "Question",
+    "Repeated",
+    "RepeatedLoad",
 ]
 
 _STATISTICS: Final = ("mean", "p50", "p90", "p95", "p99")
@@ -62,21 +64,8 @@ class Question(YamlModel):
     METRICS: ClassVar[frozenset[str]] = frozenset()
     """What it measures, and a limit may be about."""
 
-    min_rounds: Annotated[int, Field(ge=3, strict=True)] = 5
-    """Rounds before the first look at the limits."""
-    max_rounds: Annotated[int, Field(ge=3, strict=True)] = 30
-    """Rounds that may be spent on a decision; what is open then is INCONCLUSIVE."""
-    max_duration: Seconds = 600.0
-    """Time that the rounds may take together, at each point of a curve."""
     limits: Limits = Field(default_factory=dict)
     """Metric -> what is promised of it, at every point."""
-
-    @model_validator(mode="after")
-    def _check_rounds(self) -> Self:
-        if self.max_rounds < self.first_rounds:
-            problem = f"max_rounds ({self.max_rounds}) is below the {self.first_rounds} rounds "
-            raise problem_at("max_rounds", f"{problem}that come before the first look")
-        return self
 
     @model_validator(mode="after")
     def _check_metrics(self) -> Self:
@@ -95,16 +84,37 @@ class Question(YamlModel):
     @property
     def looks(self) -> Looks:
         """The looks at the limits that are planned."""
+        raise NotImplementedError
+
+    def all_limits(self) -> Iterator[tuple[str, Limit]]:
+        """Yield every metric and what is promised of it, those of single points too."""
+        yield from self.limits.items()
+
+
+class Bounded(Question):
+    """A question whose rounds are added until all is decided, within bounds."""
+
+    max_rounds: Annotated[int, Field(ge=3, strict=True)] = 30
+    """Rounds that may be spent on a decision; what is open then is INCONCLUSIVE."""
+    max_duration: Seconds = 600.0
+    """Time that the rounds may take together, at each point of a curve."""
+
+    @model_validator(mode="after")
+    def _check_rounds(self) -> Self:
+        if self.max_rounds < self.first_rounds:
+            problem = f"max_rounds ({self.max_rounds}) is below the {self.first_rounds} rounds "
+            raise problem_at("max_rounds", f"{problem}that come before the first look")
+        return self
+
+    @property
+    def looks(self) -> Looks:
+        """The looks at the limits that are planned."""
         return Looks(first=self.first_rounds, most=self.max_rounds)
 
     @property
     def first_rounds(self) -> int:
         """Rounds before the first look."""
-        return self.min_rounds
-
-    def all_limits(self) -> Iterator[tuple[str, Limit]]:
-        """Yield every metric and what is promised of it, those of single points too."""
-        yield from self.limits.items()
+        raise NotImplementedError
 
     def check_arrivals(self, requests: int, rate_per_s: float, **deadline_s: float) -> None:
         """Refuse rounds whose requests take longer to arrive than a round or all may take.
@@ -134,7 +144,19 @@ class Question(YamlModel):
             raise problem_at("max_duration", f"{problem}{least} with {what}")
 
 
-class LoadQuestion(Question):
+class Repeated(Bounded):
+    """A question that says how many rounds come before the first look."""
+
+    min_rounds: Annotated[int, Field(ge=3, strict=True)] = 5
+    """Rounds before the first look at the limits."""
+
+    @property
+    def first_rounds(self) -> int:
+        """Rounds before the first look."""
+        return self.min_rounds
+
+
+class LoadQuestion(Bounded):
     """A question that is answered by the load generator."""
 
     METRICS = OF_LOADS
@@ -173,7 +195,11 @@ class LoadQuestion(Question):
         return max(_LEAST_WARM_UP, streams) if self.warm_up is None else self.warm_up
 
 
-class Curve(LoadQuestion):
+class RepeatedLoad(LoadQuestion, Repeated):
+    """A question that is answered by rounds of a load."""
+
+
+class Curve(RepeatedLoad):
     """A question that is asked at several points."""
 
     limits_at: dict[float, Limits] = Field(default_factory=dict)

@@ -63,7 +63,7 @@ class PerformanceSection(YamlModel):
             if section is not None
             for _, limit in section.all_limits()
         )
-        named = {limit.relative_to.cell for limit in limits if limit.relative_to is not None}
+        named = {limit.partner for limit in limits if limit.partner}
         if self.speculative is not None and self.speculative.without is not None:
             named.add(self.speculative.without)
         return frozenset(named)

@@ -43,6 +43,7 @@ class Asked:
             output_tokens=section.output_tokens,
             kind=section.endpoint,
             tokenizer=self.player.subject.tokenizer,
+            room=self.player.subject.room,
             seed=self.player.seed(point, number),
         )
 

@@ -1,12 +1,4 @@
-"""Writes a run as Allure results: the one place that knows Allure's file format.
-
-The results are made from the journal after the run, by one writer, and not by a pytest plugin
-while it goes on: they are the same with and without workers and can be made after a kill. The
-names of files follow from what they are about, so that writing a run twice leaves one copy. The
-files are plain JSON; no library is needed, and the one there is names its files at random.
-
-Source: the classes of ``allure_commons.model2`` 2.16 and the reader of Allure 3.18.
-"""
+"""The files: a result for each answer with its attachments, and what Allure tells of the run."""
 
 from __future__ import annotations
 
@@ -23,61 +15,35 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import chain
 from pathlib import Path
 from pathlib import PurePosixPath
 from typing import Any
 from typing import Final
 
-from hwval.diagnosis.finding import LAB_FAMILY
-from hwval.diagnosis.rules import load_rules
+from hwval.allure.categories import STATUS
+from hwval.allure.categories import categories
+from hwval.allure.places import LEVELS
+from hwval.allure.places import hierarchy_of
+from hwval.allure.places import labels_of
+from hwval.allure.places import parameters_of
+from hwval.allure.telling import description_of
+from hwval.allure.telling import details_of
 from hwval.inert import inside_link
-from hwval.inert import markdown
-from hwval.inert import markdown_code
 from hwval.inert import one_line
 from hwval.inert import visible
 from hwval.inert import web_link
-from hwval.measured import measured_of
 from hwval.pictures import Gallery
 from hwval.pictures import gallery_of
 from hwval.result import EngineRecord
 from hwval.result import Run
 from hwval.result import VerdictRecord
 from hwval.summary import CellSummary
-from hwval.summary import Explanation
 from hwval.summary import summarise
 from hwval.verdict import Outcome
 
-__all__ = ["categories", "write_allure"]
+__all__ = ["write_allure"]
 
 _NAMESPACE: Final = uuid.UUID("6b1f4d5e-0d4b-5c62-9a53-7f1c2f1d9e10")
-_STATUS: Final[Mapping[Outcome, str]] = {
-    Outcome.PASS: "passed",
-    Outcome.FIXED: "passed",
-    Outcome.FAIL: "failed",
-    Outcome.INFRA: "broken",
-    Outcome.INCONCLUSIVE: "broken",
-    Outcome.KNOWN: "skipped",
-    Outcome.BLOCKED: "skipped",
-    Outcome.IMPOSSIBLE: "skipped",
-    Outcome.NOT_RUN: "skipped",
-}
-PROMISE_BROKEN: Final = "promise-broken"
-_LEVELS: Final = ("parentSuite", "suite", "subSuite", "configuration")
-"""Labels that make the tree; readers that know only the first three still show each result."""
-_FAMILIES: Final[Mapping[str, str]] = {
-    "memory": "memory",
-    "support": "not supported here",
-    "model": "model files",
-    "usage": "arguments and configuration",
-    "kernel": "kernels, GPU calls and collectives",
-    "process": "image and processes",
-    "none": "cause not known",
-}
-_BROKEN: Final = (
-    ("Promises not kept: accuracy", r" \(accuracy\)"),
-    ("Promises not kept", r"(?! \(accuracy\))(?: \(\w+\))?"),
-)
 _TYPES: Final[Mapping[str, str]] = {
     "csv": "text/csv",
     "json": "application/json",
@@ -86,53 +52,6 @@ _TYPES: Final[Mapping[str, str]] = {
 }
 """By the end of a file's name; anything else is text, which no browser runs."""
 _SUFFIX: Final = re.compile(r".*\.[a-z0-9]{1,8}", re.DOTALL)
-_WORDS: Final = (
-    ("Product failures: answers of a live engine", Outcome.FAIL),
-    ("Lab failures", Outcome.INFRA),
-    ("Inconclusive measurements", Outcome.INCONCLUSIVE),
-    ("Known issues", Outcome.KNOWN),
-    ("Fixed, but still in the ledger", Outcome.FIXED),
-    ("Blocked by an earlier failure", Outcome.BLOCKED),
-    ("Impossible on this hardware", Outcome.IMPOSSIBLE),
-    ("Not run", Outcome.NOT_RUN),
-)
-
-
-def categories() -> list[dict[str, Any]]:
-    """Return the families of results, of which each result but a plain PASS has just one.
-
-    Every message begins with the verdict's word, and that of a failure goes on with the id of its
-    cause: this is what is matched. A FAIL is sorted by the family of its cause.
-    """
-    families: dict[str, list[str]] = {}
-    for cause in load_rules().causes.values():
-        if cause.family != LAB_FAMILY:  # whose verdict is INFRA
-            families.setdefault(cause.family, []).append(cause.id)
-    product = [
-        _category(f"Product failures: {_FAMILIES.get(name, name)}", Outcome.FAIL, _one_of(causes))
-        for name, causes in families.items()
-    ]
-    # Allure 2 gives a result all categories that match it.
-    known = [*chain.from_iterable(families.values()), rf"{PROMISE_BROKEN}(?: \(\w+\))?"]
-    rest = {Outcome.FAIL: f"(?!{_one_of(known)})"}
-    broken = [
-        _category(name, Outcome.FAIL, rf": {PROMISE_BROKEN}{suite}(?::|$)")
-        for name, suite in _BROKEN
-    ]
-    return [
-        *product,
-        *broken,
-        *(_category(name, word, rest.get(word, r"\b")) for name, word in _WORDS),
-    ]
-
-
-def _one_of(causes: Iterable[str]) -> str:
-    return f": (?:{'|'.join(sorted(causes))})(?::|$)"
-
-
-def _category(name: str, word: Outcome, cause: str) -> dict[str, Any]:
-    regex = rf"^{word}{cause}[\s\S]*"
-    return {"name": name, "matchedStatuses": [_STATUS[word]], "messageRegex": regex}
 
 
 def write_allure(run: Run, out_dir: Path) -> None:
@@ -154,7 +73,7 @@ def write_allure(run: Run, out_dir: Path) -> None:
             seen[answer.question] += 1
             writer.write_result(cell, answer, attempt=seen[answer.question])
     name = f"hwval {one_line(run.head.run_id)}"
-    plugins = {"awesome": {"options": {"groupBy": _LEVELS}}}
+    plugins = {"awesome": {"options": {"groupBy": LEVELS}}}
     rules = categories()
     config = {"name": name, "categories": {"rules": rules}, "plugins": plugins}
     writer.write_json("categories.json", rules)
@@ -184,20 +103,22 @@ class _Writer:
             "historyId": _digest(identity),
             "testCaseId": _digest(identity),
             "fullName": one_line(identity),
-            "name": one_line(f"{answer.title or answer.question} [{_hierarchy(cell)[-1]}]{again}"),
-            "titlePath": [one_line(each) for each in _hierarchy(cell)],
-            "status": _STATUS[answer.outcome],
-            "statusDetails": _details(cell, answer),
-            "description": _description(explanation, answer),
+            "name": one_line(
+                f"{answer.title or answer.question} [{hierarchy_of(cell)[-1]}]{again}"
+            ),
+            "titlePath": [one_line(each) for each in hierarchy_of(cell)],
+            "status": STATUS[answer.outcome],
+            "statusDetails": details_of(cell, answer),
+            "description": description_of(explanation, answer),
             "stage": "finished",
             "start": start_ms,
             "stop": stop_ms,
-            "labels": list(_labels(self.run, cell, answer)),
+            "labels": list(labels_of(self.run, cell, answer)),
             "links": [
                 *([{"type": "issue", "url": url, "name": url}] if url else []),
                 *([{"type": "link", "url": to, "name": to}] if to else []),
             ],
-            "parameters": _parameters(cell, answer),
+            "parameters": parameters_of(cell, answer),
             "steps": list(_steps(cell, answer, start_ms)),
             "attachments": list(self._attachments(cell, answer, identity)),
         }
@@ -278,103 +199,6 @@ def _ended_ms(run: Run, answer: VerdictRecord) -> int:
     return 0
 
 
-def _details(cell: CellSummary, answer: VerdictRecord) -> dict[str, Any]:
-    if answer.outcome == Outcome.PASS and not answer.reason:
-        return {}
-    trace, explanation = [answer.details], cell.explain(answer)
-    if explanation and not answer.details:  # which else tell the same in full
-        evidence = explanation.evidence or "none was recorded"
-        trace += [explanation.summary, f"Evidence ({explanation.where}): {evidence}"]
-        trace += [f"What to do: {explanation.remedy}"] if explanation.remedy else []
-    behind = f"blocked by {answer.blocked_by}" if answer.blocked_by else None
-    cause = answer.cause
-    if cause == PROMISE_BROKEN:
-        cause = f"{cause} ({answer.question.partition('/')[0]})"  # a category for itself
-    parts = (answer.outcome.value, cause, answer.reason, behind)
-    return {
-        "known": answer.outcome == Outcome.KNOWN,
-        "message": ": ".join(visible(part) for part in parts if part),
-        "trace": "\n".join(visible(part) for part in trace if part),
-    }
-
-
-def _description(explanation: Explanation | None, answer: VerdictRecord) -> str:
-    """Return what is wrong and what to do, as Markdown that shows text of logs and does nothing."""
-    return "\n\n".join(filter(None, [*_explanation(explanation, answer), _checks(answer)]))
-
-
-def _explanation(explanation: Explanation | None, answer: VerdictRecord) -> Iterator[str]:
-    if explanation is None:
-        return
-    title = explanation.title or explanation.cause
-    yield f"**{markdown(title)}** ({markdown(explanation.cause)})"
-    yield markdown(explanation.summary)
-    if explanation.evidence:
-        yield f"Evidence ({markdown(explanation.where)}):"
-        yield markdown_code(explanation.evidence)
-    if explanation.remedy:
-        yield f"**What to do:** {markdown(explanation.remedy)}"
-    if explanation.secondary:
-        yield f"Seen too: {markdown(', '.join(explanation.secondary))}"
-    if answer.fingerprint:
-        yield f"Fingerprint for the ledger: {markdown(answer.fingerprint)}"
-
-
-def _checks(answer: VerdictRecord) -> str:
-    """Return what was held against its limit as a table."""
-    rows = [
-        (
-            check.outcome.value,
-            check.metric,
-            f"{check.value} ({check.spread})" if check.spread else check.value,
-            check.limit,
-            check.share_of_ceiling,
-            check.band,
-            check.smallest_detectable,
-            check.source,
-        )
-        for check in measured_of(answer)
-    ]
-    if not rows:
-        return ""
-    head = ("Verdict", "Metric", "Measured", "Promised", "Of ceiling", "Band",
-            "Smallest detectable", "Source")  # fmt: skip
-    lines = [head, ("---",) * len(head), *([markdown(text) for text in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _hierarchy(cell: CellSummary) -> tuple[str, str, str, str]:
-    row = cell.record
-    return row.hardware, row.image, row.model, ", ".join(filter(None, (row.dtype, row.variant)))
-
-
-def _labels(run: Run, cell: CellSummary, answer: VerdictRecord) -> Iterator[dict[str, str]]:
-    suite = answer.question.partition("/")[0]
-    for name, value in (
-        *zip(_LEVELS, _hierarchy(cell), strict=True),
-        ("epic", suite),
-        ("feature", answer.question),
-        ("story", cell.record.hardware),
-        ("tag", suite),
-        ("tag", answer.outcome.value),
-        ("tag", answer.cause or ""),
-        ("framework", "hwval"),
-        ("host", run.host_of(cell.record)),
-    ):
-        if value:
-            yield {"name": name, "value": one_line(value)}
-
-
-def _parameters(cell: CellSummary, answer: VerdictRecord) -> list[dict[str, Any]]:
-    row = cell.record
-    axes = {"hardware": row.hardware, "dtype": row.dtype, "variant": row.variant or "none"}
-    facts = {"cell": row.cell, "question": answer.question, "source": row.source}
-    return [  # what is excluded is shown, but is no part of a test's identity over runs
-        {"name": name, "value": one_line(value), "excluded": name in facts}
-        for name, value in (axes | facts).items()
-    ]
-
-
 def _steps(cell: CellSummary, answer: VerdictRecord, start_ms: int) -> Iterator[dict[str, Any]]:
     """Yield the start-up phases for the cell's first question, which is the one that waits."""
     if not cell.engines or answer is not cell.answers[0]:
@@ -386,7 +210,7 @@ def _steps(cell: CellSummary, answer: VerdictRecord, start_ms: int) -> Iterator[
         stop_ms = at_ms + round(duration_s * 1000)
         yield {
             "name": f"start-up: {one_line(name)}",
-            "status": _STATUS[answer.outcome] if died_here else "passed",
+            "status": STATUS[answer.outcome] if died_here else "passed",
             "stage": "finished",
             "start": at_ms,
             "stop": stop_ms,
