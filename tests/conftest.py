@@ -1,4 +1,7 @@
-"""Fixtures of the project's own tests: a Docker daemon, or one visible line that there is none."""
+"""Fixtures of the project's own tests: a Docker daemon, or one visible line that there is none.
+
+pytest loads this file for hardware runs too, which need nothing of it, nor Hypothesis.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,12 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import settings
 
+from fixtures.options import is_hardware_run
 from hwval.engine.docker_client import Daemon
 from hwval.errors import LabError
 
 REQUIRE_DOCKER = "HWVAL_REQUIRE_DOCKER"
-
-# No test judges by the clock: how long an example takes says how busy the machine is.
-settings.register_profile("hwval", deadline=None)
-settings.load_profile("hwval")
 
 
 @cache
@@ -29,8 +28,15 @@ def missing_docker() -> str | None:
         return str(error).splitlines()[0]
 
 
-def pytest_configure() -> None:
-    """Refuse to run without Docker where it is required; under pytest-xdist before any worker."""
+def pytest_configure(config: pytest.Config) -> None:
+    """Set up Hypothesis; refuse to run without Docker where it is required."""
+    if is_hardware_run(config):
+        return
+    from hypothesis import settings
+
+    # No test judges by the clock: how long an example takes says how busy the machine is.
+    settings.register_profile("hwval", deadline=None)
+    settings.load_profile("hwval")
     if os.environ.get(REQUIRE_DOCKER) == "1" and (reason := missing_docker()):
         raise pytest.UsageError(f"{REQUIRE_DOCKER}=1, but no Docker daemon answers: {reason}")
 
@@ -65,6 +71,8 @@ _IN_ONE_WORKER = ("tests/engine/", "tests/fixtures/")
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """Give each worker whole files, since what they share is made once a session."""
+    if is_hardware_run(config):
+        return None
     from xdist.scheduler import LoadScopeScheduling
 
     class FileScheduling(LoadScopeScheduling):  # type: ignore[misc] # xdist is not typed for mypy

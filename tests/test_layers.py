@@ -64,7 +64,7 @@ DOORS = {
         "hwval.load.wire",  # asks for every read, where a detour would be measured
     },
     "uvloop": {"hwval.load.work"},
-    "yaml": {"hwval.yamlfile", "hwval.diagnosis.rules"},
+    "yaml": {"hwval.yamlfile", "hwval.accuracy.taskfile", "hwval.diagnosis.rules"},
     "jinja2": {"hwval.signoff"},
     "huggingface_hub": {"hwval.forecast.hub"},
     "numpy": {
