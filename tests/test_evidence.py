@@ -116,6 +116,19 @@ def test_points_of_a_curve_are_a_table() -> None:
     assert table.columns[place] == "preemptions"
 
 
+def test_column_is_of_one_side_at_all_points() -> None:
+    """A time to first token of the engine's is another thing than the client's."""
+    cell = make_cell()
+    measurement = make_measurement(cell, concurrencies=(1, 2))
+    first, second = measurement.points
+    rest = {name: value for name, value in second.client.items() if name != "ttft_p50_s"}
+    points = (first, replace(second, client=rest, engine={"ttft_p50_s": 0.001}))
+    table = points_of(Series(cell, replace(measurement, points=points), "files"))
+    place = table.metrics.index("ttft_p50_s")
+
+    assert [values[place] for _, _, values in table.rows] == ["20.67 ms", ""]
+
+
 def test_many_reasons_of_a_point_are_cut(tmp_path: Path) -> None:
     """Rounds fail for one reason with other numbers."""
     cell = make_cell()

@@ -59,6 +59,22 @@ def outcome_of(error: Exception, autopsy: Autopsy | None = None) -> tuple[str | 
     return found.cause, verdict_of_diagnosis(found).outcome
 
 
+def test_a_server_of_others_is_not_searched_for_a_log() -> None:
+    """There is none here; what the layer below said is told all the same."""
+    error = HwvalError("engine for a cell: ended")
+    error.__cause__ = OSError("connection refused")
+    foreign = Autopsy(EngineState(running=False), notes={"log": "the server is not ours"})
+    for known in (HwvalError("engine for a cell: ended"), error):
+        found = explain(known, foreign)
+
+        assert found.cause == "cause-not-in-log"
+        assert found.summary.startswith("The server does not answer. It was not started by hwval")
+        assert found.summary.endswith("connection refused") == (known is error)
+        assert "docker" not in found.remedy
+        title = Failure("load/healthy", known, found, autopsy=foreign).title
+        assert title == "a server that is not ours does not answer"
+
+
 class TestLog:
     def test_cause_and_line_come_from_the_log(self, dead: MakeAutopsy) -> None:
         """The evidence has its line; a cause of the lab is INFRA."""

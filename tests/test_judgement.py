@@ -16,6 +16,7 @@ from hwval.errors import EngineUnreachable
 from hwval.errors import HostError
 from hwval.errors import ImageError
 from hwval.errors import ModelSourceError
+from hwval.errors import RequestRefused
 from hwval.errors import ResponseError
 from hwval.judgement import blocked
 from hwval.judgement import promise_broken
@@ -45,7 +46,9 @@ def status_error(status: int) -> openai.APIStatusError:
         (EngineUnreachable("refused"), Outcome.FAIL, "engine-unreachable"),
         (EngineExited("gone"), Outcome.FAIL, "engine-unreachable"),
         (AssertionError("a != b"), Outcome.FAIL, "wrong-answer"),
+        (RequestRefused("status 429"), Outcome.FAIL, "request-failed"),
         (ResponseError("no list"), Outcome.FAIL, "wrong-answer"),
+        (ResponseError("too many", status=429), Outcome.FAIL, "request-failed"),
         (openai.OpenAIError("no form"), Outcome.FAIL, "wrong-answer"),
         (KeyError("x"), Outcome.INFRA, "harness-error"),
         (ZeroDivisionError(), Outcome.INFRA, "harness-error"),

@@ -104,8 +104,8 @@ ENVIRONMENT_READERS = {
     "hwval.engine.docker",
     "hwval.engine.external",
     "hwval.engine.venv",
-    "fixtures.accuracy",
     "fixtures.engine",
+    "fixtures.making",
     "fixtures.options",
     "fixtures.progress",
 }

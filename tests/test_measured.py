@@ -67,6 +67,22 @@ def test_accuracy_is_a_share_of_questions() -> None:
     assert read(pair, "accuracy/paired").smallest_detectable == "3.00%"
 
 
+def test_point_stands_behind_the_metric() -> None:
+    """As in the names of numbers."""
+    found = read({"metric": "request_per_s", "point": "2 requests/s"})
+
+    assert (found.point, found.name) == ("2 requests/s", "request_per_s (2 requests/s)")
+    assert read({"metric": "request_per_s"}).name == "request_per_s"
+
+
+def test_relation_without_a_ratio_tells_this_cells_own_number() -> None:
+    """In the metric's unit; a ratio is in times."""
+    told = {"metric": "ttft_p50_s", "kind": "relative_to", "value": 0.0123, "n": 5}
+
+    assert read(told | {"unit": "s"}).value == "12.3 ms"
+    assert read(told | {"unit": "times", "value": 1.5}).value == "1.5 times"
+
+
 def test_single_round_excludes_nothing() -> None:
     """One round is one round."""
     assert read({"metric": "request_per_s", "value": 3.0, "n": 1}).spread == "1 round"

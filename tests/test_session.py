@@ -287,9 +287,12 @@ def test_death_under_a_question_is_that_questions(script: Any) -> None:
         session, engine = script(NO_DISK, base_url=server.base_url)
         session.open("load/healthy")
     engine.running, engine.exit_code = False, 1
-    failure = session.failure_of("generate/batch")
+    failure = session.failure_of("generate/batch", seen="question 136: status 500.")
 
     assert failure is not None
+    assert failure.reason.startswith("question 136: status 500. The engine failed: ")
+    assert failure.reason.endswith(failure.diagnosis.summary)
+    assert f"why: {failure.reason}" in failure.text()
     assert (failure.question, failure.diagnosis.cause) == ("generate/batch", "disk-full")
     assert (session.take_records()[-1].diagnosis or {})["cause"] == "disk-full"
     assert session.failure_of("generate/chat") is failure
@@ -455,6 +458,23 @@ def test_idle_devices_are_the_commands_alone(yard: Yard) -> None:
     assert [idle for _, idle, _ in made] == [False, True, False]
     assert made[1][2].asked == ["close"]  # an environment is there without being started
     assert made[2][2].asked == ["start"]
+
+
+def test_wait_for_idle_devices_tells_its_time(yard: Yard, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another run may hold them."""
+    told: list[tuple[str, float | None]] = []
+
+    def wait(*args: Any, progress: Callable[[str], None]) -> Any:
+        progress("waiting for devices")
+        return lease_for(*args, progress=progress)
+
+    monkeypatch.setattr(session_module, "lease_for", wait)
+    yard.session._progress = lambda text, elapsed_s, _: told.append((text, elapsed_s))
+    with yard.session.idle():
+        pass
+
+    assert told[0][0] == "waiting for devices"
+    assert told[0][1] is not None
 
 
 def test_instances_have_names_of_their_own(yard: Yard) -> None:

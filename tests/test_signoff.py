@@ -23,6 +23,8 @@ from hwval.signoff import render_markdown
 from hwval.signoff import write_signoff
 from hwval.summary import NOT_DECIDED
 from hwval.summary import summarise
+from hwval.threshold import Limit
+from hwval.threshold import judge
 from hwval.verdict import Outcome
 from tests.fakes.sample_run import HOSTILE
 from tests.fakes.sample_run import all_outcomes
@@ -386,6 +388,9 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Page, str]:
     return Page(render_html(summary, gallery)), render_markdown(summary, gallery)
 
 
+RATE = "output_tokens_per_s"
+
+
 class TestMeasured:
     """What was measured, on both pages."""
 
@@ -404,6 +409,25 @@ class TestMeasured:
         assert "Performance: one measurement against another" in page.text
         assert "| single\\_stream | decode\\_tokens\\_per\\_s | 54 tokens/s (51.73" in markdown
         assert "? INCONCLUSIVE, smallest detectable: 1.974 tokens/s" in markdown
+
+    def test_checks_of_several_points_are_told_apart(self, tmp_path: Path) -> None:
+        """Each by its point, those that pass too."""
+        limits = {"1": 100.0, "4": 900.0}
+        checks = tuple(
+            replace(judge(RATE, Limit(floor=floor), [2000.0] * 5)[0], point=f"concurrency {at}")
+            for at, floor in limits.items()
+        )
+        cell = make_cell(questions=("performance/concurrency_sweep",))
+        paired = replace(checks[0], partner="other", kind="relative_to", unit="times")
+        told = [check.to_json() for check in (*checks, paired)]
+        answer = make_verdict(cell, "performance/concurrency_sweep", checks=tuple(told))
+        summary = summarise(make_run(tmp_path, [cell], [], [answer]))
+        page, markdown = Page(render_html(summary)), render_markdown(summary)
+
+        assert page.text.count("output of all requests concurrency 4 output_tokens_per_s") == 2
+        assert page.text.count("output of all requests concurrency 1 output_tokens_per_s") == 4
+        assert "| output\\_tokens\\_per\\_s (concurrency 4) | 2,000 tokens/s" in markdown
+        assert markdown.count("| output\\_tokens\\_per\\_s (concurrency 1) |") == 2
 
     def test_what_does_not_count_is_told_with_its_reason(self, pages: tuple[Page, str]) -> None:
         """Throttling and preemptions among it."""

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwval.units import format_bytes
+from hwval.units import format_count
 from hwval.units import format_duration_s
 from hwval.units import parse_bytes
 from hwval.units import parse_duration_s
@@ -67,6 +68,14 @@ def test_duration_is_written_with_two_units(duration_s: float, text: str) -> Non
 def test_size_is_written_with_three_digits(size_bytes: int, text: str) -> None:
     """The unit is the largest that keeps at least one digit before the point."""
     assert format_bytes(size_bytes) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "text"), [(0, "0 rounds"), (1, "1 round"), (2, "2 rounds"), (1200, "1,200 rounds")]
+)
+def test_count_has_the_form_of_its_noun(number: int, text: str) -> None:
+    """One of it, or many."""
+    assert format_count(number, "round") == text
 
 
 @given(st.integers(min_value=0, max_value=2**60))

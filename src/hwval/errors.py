@@ -14,6 +14,7 @@
     │  ├─ EngineStartTimeout   it lived but was not ready in time
     │  └─ EngineUnreachable    a server that was ready stopped answering
     └─ ResponseError           the server answered, but not in the agreed form
+       └─ RequestRefused       it answered with the status of an error
 
 A missed limit is not an error: it is a verdict (see ``hwval.verdict``).
 """
@@ -32,6 +33,7 @@ __all__ = [
     "LabError",
     "MatrixError",
     "ModelSourceError",
+    "RequestRefused",
     "ResponseError",
     "SelectionError",
     "UsageError",
@@ -117,4 +119,17 @@ class EngineUnreachable(EngineError):  # noqa: N818 - see EngineExited
 
 
 class ResponseError(HwvalError):
-    """The server answered, but not in the agreed form."""
+    """The server answered, but not in the agreed form.
+
+    Args:
+        message: The full sentence.
+        status: HTTP status with which it refused; None for an answer that is wrong otherwise.
+    """
+
+    def __init__(self, message: str, *, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class RequestRefused(ResponseError):  # noqa: N818 - see EngineExited
+    """The server answered with the status of an error, 400 and more."""

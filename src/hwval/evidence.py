@@ -157,17 +157,17 @@ class Points(NamedTuple):
 
 
 def points_of(series: Series) -> Points:
-    """Return what was measured at each point: the client's view, the engine's, the device's."""
+    """Return what was measured at each point; a column is of one side at all of them."""
     points = series.measurement.points
-    sides = [{**point.device, **point.engine, **point.client} for point in points]
-    columns = [name for name in _COLUMNS if any(name in side for side in sides)]
+    told = [series.measurement.numbers_at(point) for point in points]
+    columns = [name for name in _COLUMNS if any(name in numbers for numbers in told)]
     rows = [
         (
             point.name,
             point.valid,
-            [number_of(name, side[name]).text if name in side else "" for name in columns],
+            [number_of(name, found[name]).text if name in found else "" for name in columns],
         )
-        for point, side in zip(points, sides, strict=True)
+        for point, found in zip(points, told, strict=True)
     ]
     return Points(columns, [number_of(name, 0.0).label for name in columns], rows)
 

@@ -40,6 +40,7 @@ _LAB_CAUSES: Final = {
     "HostError": "host-resource-limit",
 }
 _HARNESS_CAUSE: Final = "harness-error"
+_NOT_IN_LOG: Final = "cause-not-in-log"
 # Source: mm/oom_kill.c and mm/memcontrol.c of Linux 4.18 to 6.12.
 _KILLED_FOR_MEMORY: Final = re.compile(
     "oom[-_]kill|oom_reaper|out of memory|Killed process", re.IGNORECASE
@@ -67,6 +68,7 @@ class Failure:
         diagnosis: Its root cause.
         log_path: The engine's log, None where there is none.
         autopsy: What the dead engine left, None where it never lived.
+        seen: How the question ended under which it died, in one line; empty of a start.
     """
 
     question: str
@@ -74,12 +76,21 @@ class Failure:
     diagnosis: Diagnosis
     log_path: Path | None = None
     autopsy: Autopsy | None = None
+    seen: str = ""
+
+    @property
+    def reason(self) -> str:
+        """Why, in one line: what the question met first, then what the engine died of."""
+        summary = self.diagnosis.summary
+        return f"{self.seen.rstrip('.')}. The engine failed: {summary}" if self.seen else summary
 
     @property
     def title(self) -> str:
         """The cause for people, a few words."""
         if self.diagnosis.cause in {None, _HARNESS_CAUSE}:
             return "hwval itself failed"
+        if self.diagnosis.cause == _NOT_IN_LOG and _is_foreign(self.autopsy):
+            return "a server that is not ours does not answer"
         return load_rules().causes[str(self.diagnosis.cause)].title
 
     def to_json(self) -> dict[str, Any]:
@@ -93,7 +104,7 @@ class Failure:
     def _lines(self) -> Iterator[str]:
         found = self.diagnosis
         yield f"{found.cause}: {self.title}"
-        yield f"why: {found.summary}"
+        yield f"why: {self.reason}"
         if found.evidence is not None:
             yield f"evidence, line {found.evidence.line}: {found.evidence.text}"
         yield f"remedy: {found.remedy}"
@@ -146,6 +157,8 @@ def explain(error: Exception, autopsy: Autopsy | None) -> Diagnosis:
 
 def _explain_engine(error: HwvalError, autopsy: Autopsy | None) -> Diagnosis:
     known = _circumstances(error, autopsy)
+    if _is_foreign(autopsy):
+        return _without_log(diagnose((), known), known.runtime_error)
     log_path = autopsy.log_path if autopsy is not None else None
     try:
         return diagnose_file(log_path, known) if log_path is not None else diagnose((), known)
@@ -153,6 +166,23 @@ def _explain_engine(error: HwvalError, autopsy: Autopsy | None) -> Diagnosis:
         if not isinstance(trouble, FileNotFoundError):
             error.add_note(f"the log cannot be read: {trouble}")
         return diagnose((), known)
+
+
+def _is_foreign(autopsy: Autopsy | None) -> bool:
+    """Tell whether an engine was started by somebody else, who has its log."""
+    return autopsy is not None and autopsy.log_path is None
+
+
+def _without_log(found: Diagnosis, said: str) -> Diagnosis:
+    """Return what can be said of a server whose log nobody here can read."""
+    if found.cause != _NOT_IN_LOG:
+        return found
+    return dataclasses.replace(
+        found,
+        summary="The server does not answer. It was not started by hwval, which has no log of it."
+        + (f" The runtime said: {said}" if said else ""),
+        remedy="Read its log of that time where it was started, and start it again.",
+    )
 
 
 def _explain_lab(error: LabError) -> Diagnosis:

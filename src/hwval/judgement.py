@@ -13,6 +13,7 @@ from hwval.diagnosis.finding import LAB_FAMILY
 from hwval.diagnosis.finding import failure_fingerprint
 from hwval.errors import EngineError
 from hwval.errors import LabError
+from hwval.errors import RequestRefused
 from hwval.errors import ResponseError
 from hwval.verdict import Outcome
 from hwval.verdict import Verdict
@@ -68,9 +69,11 @@ def blocked(*, by: str, why: str) -> Verdict:
 def _cause_of(error: BaseException) -> tuple[str, Outcome]:
     if isinstance(error, LabError):
         return "lab-failure", Outcome.INFRA
+    if isinstance(error, ResponseError) and error.status is not None:
+        return "request-failed", Outcome.FAIL
     import openai  # takes a second, and most runs of the tests judge nothing
 
-    if isinstance(error, openai.APIStatusError):
+    if isinstance(error, openai.APIStatusError | RequestRefused):
         return "request-failed", Outcome.FAIL
     if isinstance(error, openai.APIConnectionError | EngineError):
         return "engine-unreachable", Outcome.FAIL

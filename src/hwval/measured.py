@@ -44,6 +44,7 @@ class Measured:
         source: Where the promise comes from.
         partner: The other cell, of a relation between two.
         text: All of it in a sentence.
+        point: Where on a curve it was measured; empty where there is one place only.
     """
 
     metric: str
@@ -58,6 +59,12 @@ class Measured:
     source: str
     partner: str
     text: str
+    point: str = ""
+
+    @property
+    def name(self) -> str:
+        """The metric and where it was measured, as numbers are named."""
+        return f"{self.metric} ({self.point})" if self.point else self.metric
 
     @property
     def is_relation(self) -> bool:
@@ -141,6 +148,7 @@ def _measured(check: Mapping[str, Any], counted: str) -> Measured:
         source=str(check.get("source") or ""),
         partner=str(check.get("partner") or ""),
         text=str(check.get("text") or ""),
+        point=str(check.get("point") or ""),
     )
 
 
@@ -166,7 +174,8 @@ def _with_unit(check: Mapping[str, Any], key: str) -> str:
         return ""
     unit, is_relation = str(check.get("unit") or ""), check.get("kind") == _RELATION
     metric = METRICS.get(str(check.get("metric")))
-    if metric is not None and not is_relation:
+    # Where a relation has no ratio, its number is the metric's own.
+    if metric is not None and (not is_relation or unit == metric.unit):
         return metric.format(value)
     if unit:
         return f"{value:.3g} {unit}"

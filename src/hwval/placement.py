@@ -42,13 +42,13 @@ from hwval.matrix import load_matrices
 from hwval.matrix import overlong_requests
 from hwval.matrix import reimage
 from hwval.matrix import select_cells
+from hwval.matrix import started_cell
 from hwval.matrix import to_docker
 from hwval.matrix import to_venv
-from hwval.matrix import wanted_partners
+from hwval.matrix import undecidable_relations
 from hwval.performance.ceilings import Roofline
 from hwval.performance.floors import impossible_promises
 from hwval.planning.partition import parse_partition
-from hwval.threshold import find_partner
 
 __all__ = [
     "EXTERNAL_KEY_VARIABLE",
@@ -346,27 +346,23 @@ def _check_lengths(entries: Iterable[MatrixEntry]) -> None:
 
 
 def _check_promises(placed: Iterable[PlacedCell]) -> None:
-    """Refuse promises that physics forbids: no engine could keep them, and none is started."""
-    for cell in placed:
-        section, roofline = cell.entry.promises.performance, cell.roofline
+    """Refuse promises that can be kept, broken or measured by no engine: none is started."""
+    for each in placed:
+        entry, section = each.entry, each.entry.promises.performance
         names = type(section).model_fields
-        if roofline is None or not any(is_asked(cell.entry, f"performance/{n}") for n in names):
+        if not any(is_asked(entry, f"performance/{name}") for name in names):
             continue
-        is_sure = not cell.entry.catalogue.hardware(cell.cell.hardware).uncertain
+        is_sure = not entry.catalogue.hardware(each.cell.hardware).uncertain
         doubt = 1.0 if is_sure else FIGURES_DOUBT
-        for problem in impossible_promises(section, roofline, doubt=doubt):
-            raise MatrixError(f"{cell.entry.source}: cell {cell.cell.id}: {problem}")
+        cell = started_cell(entry)
+        for problem in impossible_promises(section, each.roofline, doubt=doubt, cell=cell):
+            raise MatrixError(f"{entry.source}: cell {each.cell.id}: {problem}")
 
 
-def _check_partners(entries: Iterable[MatrixEntry]) -> None:
-    """Refuse promises that hold a cell against another one that no matrix has."""
-    ids: dict[str, None] | None = None
-    for entry in entries:
-        for name in wanted_partners(entry):
-            ids = ids or dict.fromkeys(each.cell.id for each in entries)
-            found, why = find_partner(entry.cell.id, name, ids)
-            if found is None:
-                raise MatrixError(f"{entry.source}: cell {entry.cell.id}: {why}")
+def _check_partners(entries: Sequence[MatrixEntry]) -> None:
+    """Refuse promises that hold a cell against another one and can never be decided."""
+    for entry, why in undecidable_relations(entries):
+        raise MatrixError(f"{entry.source}: cell {entry.cell.id}: {why}")
 
 
 def _cell_of_server(url: str, engine: ExternalEngine) -> PlacedCell:

@@ -10,7 +10,7 @@ Format history:
 
 A record's own fields change only with a new number. What stands inside ``numbers``, ``checks``,
 ``host`` and ``diagnosis`` may grow without one: a reader takes the keys that it knows, and lives
-without them.
+without them. So a check may tell its ``point``, or only name it at the head of its ``text``.
 """
 
 from __future__ import annotations

@@ -156,10 +156,11 @@ class CellSession:
             return
         self.close()
         self._live = self._generation = None
+        tell = self._telling(Stopwatch())
         with ExitStack() as stack:
-            lease = stack.enter_context(lease_for(self._placed, self._settings, progress=self._say))
+            lease = stack.enter_context(lease_for(self._placed, self._settings, progress=tell))
             engine = make_engine(
-                self._placed, self._settings, lease=lease, progress=self._say, idle=True
+                self._placed, self._settings, lease=lease, progress=tell, idle=True
             )
             stack.callback(engine.close)
             if self._placed.image.engine is EngineKind.DOCKER:
@@ -214,7 +215,15 @@ class CellSession:
     def _say(self, text: str) -> None:
         self._progress(text, None, None)
 
-    def failure_of(self, question: str) -> Failure | None:
+    def _telling(self, watch: Stopwatch) -> Callable[[str], None]:
+        """Return what tells what is going on, with the time since ``watch`` was started."""
+
+        def tell(text: str) -> None:
+            self._progress(text, watch.elapsed_s, None)
+
+        return tell
+
+    def failure_of(self, question: str, *, seen: str = "") -> Failure | None:
         """Return why the cell can no longer be asked, None while its engine is well.
 
         A vLLM whose engine process died answers on for some seconds, with errors and unhealthy;
@@ -222,15 +231,17 @@ class CellSession:
 
         Args:
             question: The question that just ended badly; a death found now is its.
+            seen: How it ended, in one line; empty if that says nothing of the engine.
         """
         if self._failure is None and self._engine is not None and self._live is not None:
             try:
-                seen = _wait_for_end(self._engine, self._live)
+                end = _wait_for_end(self._engine, self._live)
             except LabError as error:
                 self._fail(question, error)
                 return self._failure
-            if seen is not None:
-                self._fail(question, HwvalError(f"engine for {self.cell}: {seen} under {question}"))
+            if end is not None:
+                dead = HwvalError(f"engine for {self.cell}: {end} under {question}")
+                self._fail(question, dead, seen=seen)
         return self._failure
 
     def opened_in_s(self, question: str) -> float:
@@ -249,10 +260,7 @@ class CellSession:
 
     def _start(self, watch: Stopwatch) -> LiveEngine:
         entry, settings = self._placed.entry, self._settings
-
-        def tell(text: str) -> None:
-            self._progress(text, watch.elapsed_s, None)
-
+        tell = self._telling(watch)
         self.lease = self._exit.enter_context(lease_for(self._placed, settings, progress=tell))
         self._engine = make_engine(self._placed, settings, lease=self.lease, progress=tell)
         self._exit.callback(self._engine.close)
@@ -298,11 +306,11 @@ class CellSession:
         served = {model.id for model in list_models(endpoint)}
         return plain if plain in served and name not in served else name
 
-    def _fail(self, question: str, error: Exception) -> None:
+    def _fail(self, question: str, error: Exception, *, seen: str = "") -> None:
         autopsy = self._engine.autopsy() if self._engine is not None else None
         log_path = autopsy.log_path if autopsy is not None else None
         diagnosis = explain(error, autopsy)
-        self._failure = Failure(question, error, diagnosis, log_path, autopsy)
+        self._failure = Failure(question, error, diagnosis, log_path, autopsy, seen)
         self._live = None
         kept = None
         if autopsy is not None and log_path is not None:

@@ -39,6 +39,7 @@ from hwval.summary import CellSummary
 from hwval.summary import Summary
 from hwval.summary import format_counts
 from hwval.summary import summarise
+from hwval.units import format_count
 from hwval.units import format_duration_s
 from hwval.verdict import Outcome
 from hwval.verdict import severity
@@ -144,7 +145,7 @@ def _render(template: str, summary: Summary, gallery: Gallery, finalize: Any) ->
         anchor=lambda cell: "cell-" + quote(cell, safe="", errors="backslashreplace"),
         bars=_bars,
         code=inert.markdown_code,
-        count=_count,
+        count=format_count,
         duration=format_duration_s,
         hosts=facts_of(summary.run.head.host),
         start=format_start,
@@ -205,10 +206,6 @@ def _rows(cell: CellSummary) -> Iterable[list[VerdictRecord]]:
         has_own = each.numbers or each.details or each.fingerprint or each.checks or each.files
         groups.setdefault(number if has_own else said, []).append(each)
     return sorted(groups.values(), key=lambda group: severity(group[0].outcome))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _replace(path: Path, text: str) -> Path:

@@ -13,7 +13,7 @@ _MOST_LISTED: Final = 12
 _MOST_CHARACTERS: Final = 240
 
 
-def near_names(name: str, known: Iterable[str]) -> str:
+def near_names(name: str, known: Iterable[str], *, prefix: str = "") -> str:
     """Return a phrase that helps to correct ``name``, to be put behind ``; ``.
 
     Names that contain what was written come first, then those that are written alike; where
@@ -22,6 +22,7 @@ def near_names(name: str, known: Iterable[str]) -> str:
     Args:
         name: What was written.
         known: The names that exist.
+        prefix: What has to be written before each of them.
 
     Example:
         >>> near_names("flaot16", ["float16", "float32"])
@@ -37,8 +38,10 @@ def near_names(name: str, known: Iterable[str]) -> str:
         matches = difflib.get_close_matches(folded, by_folded, n=_MOST)
         near = [by_folded[key] for key in matches]
     if near:
-        return f"did you mean {' or '.join(map(repr, near))}?"
+        return f"did you mean {' or '.join(repr(prefix + one) for one in near)}?"
     is_long = len(names) > _MOST_LISTED or sum(map(len, names)) > _MOST_CHARACTERS
     if is_long and len(names) > _MOST:
-        return f"known are {', '.join(names[:_MOST])} and {len(names) - _MOST} more"
-    return f"known are {', '.join(names)}" if names else "none are known"
+        return (
+            f"known are {prefix}{f', {prefix}'.join(names[:_MOST])} and {len(names) - _MOST} more"
+        )
+    return f"known are {prefix}{f', {prefix}'.join(names)}" if names else "none are known"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["format_bytes", "format_duration_s", "parse_bytes", "parse_duration_s"]
+__all__ = ["format_bytes", "format_count", "format_duration_s", "parse_bytes", "parse_duration_s"]
 
 _DURATION_UNITS_S = {"ms": 1e-3, "s": 1.0, "min": 60.0, "h": 3600.0}
 _SIZE_UNITS_BYTES = {
@@ -84,6 +84,20 @@ def format_bytes(size_bytes: int) -> str:
             break
         amount, unit = amount / 1024, larger
     return f"{amount:.{max(0, 3 - len(str(int(abs(amount)))))}f} {unit}"
+
+
+def format_count(number: int, noun: str) -> str:
+    """Return how many there are of something.
+
+    Args:
+        number: How many, >= 0.
+        noun: Of what, as of one; an ``s`` makes it many.
+
+    Example:
+        >>> format_count(1, "round"), format_count(2000, "warm-up request")
+        ('1 round', '2,000 warm-up requests')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _parse(text: str, units: dict[str, float], *, example: str) -> float:

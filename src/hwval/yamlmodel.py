@@ -28,7 +28,15 @@ from hwval.yamlfile import Place
 from hwval.yamlfile import WrittenFloat
 from hwval.yamlfile import YamlFile
 
-__all__ = ["Duration", "YamlModel", "problem_at", "validate", "validate_merged"]
+__all__ = [
+    "PART_SCHEMA",
+    "Duration",
+    "Part",
+    "YamlModel",
+    "problem_at",
+    "validate",
+    "validate_merged",
+]
 
 _AT_KEY: Final = "hwval_at_key"
 # In the words of YAML, where pydantic speaks of Python.
@@ -41,6 +49,9 @@ _EXPECTED: Final = {
     "string_too_short": "some text",
 }
 
+_PERCENT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
+# What is a text only since it stands in quotes.
+_QUOTED: Final = re.compile(r"[-+]?\d[\d_]*(\.\d*)?|true|false", re.IGNORECASE)
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
@@ -56,6 +67,21 @@ Duration = Annotated[
     WithJsonSchema({"type": "string", "examples": ["20 min"]}),
 ]
 """Seconds, written with their unit."""
+
+
+def _read_part(value: object) -> object:
+    if isinstance(value, str):
+        percent = _PERCENT.fullmatch(value)
+        if percent is None:
+            raise ValueError(f"{value!r} is no share; write 0.03 or 3 %")
+        return float(percent[1]) / 100
+    return float(value) if isinstance(value, WrittenFloat) else value
+
+
+Part: Final = BeforeValidator(_read_part)
+"""Reads ``3 %`` and 0.03 alike; 3 alone could be either, and a range of at most 1 refuses it."""
+PART_SCHEMA: Final = WithJsonSchema({"type": ["number", "string"], "examples": [0.03, "3 %"]})
+"""What `Part` reads, for editors."""
 
 
 def problem_at(key: str, problem: str) -> PydanticCustomError:
@@ -171,7 +197,9 @@ class _Problem:
             return "nothing"
         if isinstance(self._value, (Mapping, list, tuple)):
             return _kind_of(self._value)
-        return self._file.text(self.place) or repr(self._value)
+        text = self._file.text(self.place) or repr(self._value)
+        is_quoted = isinstance(self._value, str) and _QUOTED.fullmatch(text)
+        return f'the text "{text}"' if is_quoted else text
 
 
 def _did_you_mean(name: str, known: list[str]) -> str:

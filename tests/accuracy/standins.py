@@ -35,8 +35,8 @@ class Task:
     """A task whose answers are right if they end as the document says."""
 
     VERSION = 2
-    _filters = (LastWord(),)
-    _metric_fn_list = ("match",)
+    _filters: tuple[Any, ...] = (LastWord(),)
+    _metric_fn_list: tuple[str, ...] = ("match",)
     config = SimpleNamespace(doc_to_choice=None, doc_to_target="target")
 
     def __init__(self, right: float = 1) -> None:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hwval.accuracy.grading import Grader
 from hwval.accuracy.grading import check_answerable
 from hwval.accuracy.grading import question_hash
 from hwval.accuracy.job import SetbackError
+from tests.accuracy.standins import Instance
 from tests.accuracy.standins import LastWord
 from tests.accuracy.standins import Task
 from tests.accuracy.standins import questions
@@ -72,6 +76,77 @@ def test_questions_without_a_right_answer_are_not_asked(
             check_answerable(task, rows)
         task.config.process_results = len
         check_answerable(task, rows)  # scored by code of the task's own
+
+
+@pytest.mark.parametrize(
+    ("target", "is_there"),
+    [("B", True), ("C", False), ("Z", False), ("z", True), ("Yes", True), ("X", True)],
+)
+def test_a_letter_that_no_option_has_is_no_right_answer(target: str, *, is_there: bool) -> None:
+    """Only capitals are letters of options; one that is itself an option is what it says."""
+    rows = [{"target": target, "options": ["a", "X"]}]
+    if is_there:
+        check_answerable(Task(), rows)
+    else:
+        with pytest.raises(SetbackError, match=f"no right answer among its 2 choices: '{target}'"):
+            check_answerable(Task(), rows)
+
+
+def _take_first(probes: list[Any]) -> None:
+    for probe in probes:
+        probe.filtered_resps["none"] = probe.resps[0]
+
+
+class Weighing(Task):
+    """Compares choices as the harness does."""
+
+    _filters = (SimpleNamespace(name="none", apply=_take_first),)
+    _metric_fn_list = ("acc", "acc_norm", "acc_bytes", "acc_mutual_info")
+    config = SimpleNamespace(doc_to_choice="choices")
+
+    def doc_to_choice(self, document: Mapping[str, Any]) -> list[str]:
+        return list(document["choices"])
+
+    def process_results(self, document: Mapping[str, Any], results: list[Any]) -> dict[str, float]:
+        choices = document["choices"]
+        told = [value for value, _ in results][: len(choices)]
+        alone = [value for value, _ in results][len(choices) :] or told
+        weighed = {
+            "acc": told,
+            "acc_norm": [value / len(one) for value, one in zip(told, choices, strict=True)],
+            "acc_bytes": [
+                value / len(one.encode()) for value, one in zip(told, choices, strict=True)
+            ],
+            "acc_mutual_info": [one - other for one, other in zip(told, alone, strict=True)],
+        }
+        return {
+            name: float(values.index(max(values)) == document["target"])
+            for name, values in weighed.items()
+        }
+
+    def higher_is_better(self) -> dict[str, bool]:
+        return {}
+
+
+@given(
+    choices=st.lists(st.text("aé世", min_size=1), min_size=2, max_size=5),
+    metric=st.sampled_from(Weighing._metric_fn_list),
+    data=st.data(),
+)
+def test_the_choice_that_is_told_is_the_one_that_counts(
+    choices: list[str], metric: str, data: st.DataObject
+) -> None:
+    """By each metric the choice is right exactly where it is the expected one."""
+    count = len(choices) * (2 if metric == "acc_mutual_info" else 1)
+    values = data.draw(st.lists(st.integers(-99, -1), min_size=count, max_size=count, unique=True))
+    target = data.draw(st.integers(0, len(choices) - 1))
+    document = {"choices": choices, "target": target}
+    instances = [Instance(document, ("", {}), 0) for _ in values]
+    grade = Grader(Weighing(), f"{metric},none").grade(
+        instances, [(float(value), False) for value in values]
+    )
+
+    assert (grade.extracted == str(target)) == (grade.value == 1)
 
 
 def test_only_right_or_wrong_can_be_judged() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from hwval.accuracy.job import Score
 from hwval.accuracy.judge import describe
@@ -124,6 +125,15 @@ def test_questions_that_repeat_do_not_make_sure() -> None:
     assert many.text.startswith("t: 360 of 717 questions are in the data more than once")
     assert pair.outcome is Outcome.INCONCLUSIVE
     assert "399 of 400 questions" in pair.text
+
+
+def test_thoughts_are_told_where_many_answers_hold_them() -> None:
+    """The filter finds answers in them too; a single one is no reasoning model."""
+    few, many = (judged(promise(), score(450, 717, thinking=count)) for count in (71, 72))
+
+    assert "<think>" not in few.text
+    assert "72 answers hold thoughts (<think>)" in many.text
+    assert "api: chat and engine: {reasoning-parser: NAME}" in many.text
 
 
 def test_a_standard_error_may_stand_in_for_n() -> None:
@@ -262,6 +272,31 @@ def test_more_right_answers_are_never_judged_worse(right: int, margin: float) ->
     better = ranks[judged(section, score(min(717, right + 1), 717)).outcome]
 
     assert here <= better
+
+
+@pytest.mark.parametrize("questions", [1, 3, 12, 50, 300])
+@pytest.mark.parametrize("limit", [0.01, 0.05, 0.2])
+def test_a_limit_that_is_kept_is_broken_in_5_of_100_runs_at_most(
+    questions: int, limit: float
+) -> None:
+    """Counted up over every outcome, where the share is exactly the limit."""
+    chances = stats.binom.pmf(range(questions + 1), questions, limit)
+    broken = 0.0
+    for count, chance in enumerate(chances):
+        check = judge_cut_off("t", promise(max_cut_off=limit), score(0, questions, cut_off=count))
+        assert check is not None
+        broken += chance * (check.outcome is Outcome.FAIL)
+
+    assert broken <= 0.05
+
+
+@pytest.mark.parametrize(("right", "questions"), [(0, 1), (1, 3), (7, 12)])
+def test_bad_luck_with_few_questions_fails_nothing(right: int, questions: int) -> None:
+    """In 5 and more of 100 runs a cell that keeps the promise answers so."""
+    check = judged(promise(reference=0.8466), score(right, questions))
+
+    assert stats.binom.cdf(right, questions, 0.7966) > 0.05
+    assert check.outcome is Outcome.INCONCLUSIVE
 
 
 def test_a_filter_that_takes_any_text_tells_nothing_of_unparsed_answers() -> None:

@@ -11,6 +11,7 @@ import pytest
 from hwval.accuracy import precheck
 from hwval.accuracy.precheck import data_problems
 from hwval.accuracy.precheck import known_problem
+from hwval.accuracy.precheck import task_problem
 from hwval.accuracy.promise import TaskSection
 from hwval.accuracy.questions import questions_folder
 from tests.fakes.replay import read_rows
@@ -35,12 +36,45 @@ def test_missing_data_and_unknown_tasks_are_named(tmp_path: Path) -> None:
     assert found == list(cases)
 
 
+def test_what_a_description_rules_out_is_known_at_once(tmp_path: Path) -> None:
+    """Data for tasks made by code, which ask the Hub all the same; metrics, interfaces, kinds."""
+    rolling = "loglikelihood_rolling"
+    own_code = "task squad_completion: it is made by code of its own, which takes no "
+    cases: list[tuple[str, dict[str, Any], str | None]] = [
+        ("squad_completion", {}, None),
+        ("squad_completion", {"dataset": str(tmp_path)}, f"{own_code}'dataset'; leave it out"),
+        ("squad_completion", {"revision": "0" * 40}, f"{own_code}'revision'; leave it out"),
+        ("arc_easy", {"metric": "acc_norm,none"}, None),
+        (
+            "arc_easy",
+            {"metric": "acc_nrm,none"},
+            "task arc_easy: it has no metric 'acc_nrm,none', but acc,none, acc_norm,none",
+        ),
+        (
+            "arc_easy",
+            {"api": "chat"},
+            "task arc_easy: it compares log-likelihoods, which chat does not give; use completions",
+        ),
+        ("mmlu_pro_biology", {"api": "chat", "metric": "exact_match,custom-extract"}, None),
+        (
+            "wikitext",
+            {},
+            f"task wikitext: it asks for {rolling}, which has no right and wrong answers",
+        ),
+    ]
+
+    assert [task_problem(name, TaskSection(**fields)) for name, fields, _ in cases] == [
+        problem for _, _, problem in cases
+    ]
+
+
 def test_data_that_cannot_be_asked_are_known_before_an_engine_is(tmp_path: Path) -> None:
     """Other data than pinned, empty ones, other columns, positions and examples not there."""
     rows = read_rows(questions_folder("biology") / "test.jsonl")
     shots = read_rows(questions_folder("biology") / "validation.jsonl")
     good = _write(tmp_path / "good", rows, shots)
     nameless = [{**row, "answer": None} for row in rows]
+    beyond = [*rows[:3], {**rows[3], "answer": "Z"}]
     cases: dict[str, tuple[dict[str, object], str]] = {
         "good": ({"dataset": good, "limit": 3}, ""),
         "pin": ({"dataset": good, "samples_sha256": "0" * 64}, "not those that were meant"),
@@ -52,6 +86,7 @@ def test_data_that_cannot_be_asked_are_known_before_an_engine_is(tmp_path: Path)
         "few": ({"dataset": _write(tmp_path / "few", rows, shots[:1])}, "exceeds the 1 that"),
         "empty": ({"dataset": _write(tmp_path / "empty", [], shots)}, "cannot be had"),
         "column": ({"dataset": _write(tmp_path / "column", nameless, shots)}, "no right answer"),
+        "letter": ({"dataset": _write(tmp_path / "letter", beyond, shots)}, "question 3 of its"),
         # Not on this host, and nobody asks the Hub.
         "hub": ({"revision": "0" * 40, "samples_sha256": "0" * 64}, ""),
     }

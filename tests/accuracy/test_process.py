@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 
 import httpx
@@ -19,9 +22,11 @@ from hwval.accuracy.job import Trouble
 from hwval.accuracy.job import write_message
 from hwval.accuracy.process import LOG_FILE
 from hwval.accuracy.process import run_task
+from hwval.accuracy.process import work_folder
 from hwval.errors import EngineUnreachable
 from hwval.errors import HwvalError
 from hwval.errors import LabError
+from hwval.errors import RequestRefused
 from hwval.errors import ResponseError
 from hwval.errors import UsageError
 from tests.accuracy import served
@@ -46,6 +51,26 @@ def is_gone(pid: int) -> bool:
 
 def job_in(folder: Path) -> Job:
     return Job(task="t", api="chat", base_url="http://x", model="m", out_dir=str(folder))
+
+
+def test_a_folder_is_gone_behind_the_block_and_old_ones_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What killed runs left goes a day later; what is written to, and what is not ours, stays."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    day_s = 86_400
+    ages_s = {"hwval-accuracy-dead": 2 * day_s, "hwval-accuracy-busy": 60, "others": 9 * day_s}
+    for name, age_s in ages_s.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "partial.jsonl").write_text("{}\n", "utf-8")
+        for path in (tmp_path / name / "partial.jsonl", tmp_path / name):
+            os.utime(path, (time.time() - age_s,) * 2)
+    with work_folder() as folder:
+        (folder / "job.json").write_text("{}", "utf-8")
+        during = {path.name for path in tmp_path.iterdir()}
+
+    assert during == {"hwval-accuracy-busy", "others", folder.name}
+    assert {path.name for path in tmp_path.iterdir()} == {"hwval-accuracy-busy", "others"}
 
 
 def test_news_are_told_and_the_score_is_returned(tmp_path: Path) -> None:
@@ -74,6 +99,7 @@ def test_news_are_told_and_the_score_is_returned(tmp_path: Path) -> None:
         (Trouble.DATASET, LabError),
         (Trouble.TASK, UsageError),
         (Trouble.UNREACHABLE, EngineUnreachable),
+        (Trouble.STATUS, RequestRefused),
         (Trouble.REFUSED, ResponseError),
         (Trouble.HARNESS, HwvalError),
     ],
@@ -89,6 +115,27 @@ def test_a_setback_is_the_error_of_who_is_to_blame(
 
     assert type(caught.value) is kind
     assert str(caught.value) == "task t: it went wrong (3 of 12 questions answered)"
+
+
+def test_a_setback_tells_that_answers_are_kept(tmp_path: Path) -> None:
+    """Where they are: whoever reads it need not fear for them."""
+    python = script(tmp_path, f"print({write_message(Setback(Trouble.STATUS, 'no', 136, 500))!r})")
+    job = dataclasses.replace(job_in(tmp_path), answers_file=str(tmp_path / "answers"))
+    with pytest.raises(RequestRefused) as caught:
+        run_task(job, api_key="", tell=lambda _: None, python=python)
+
+    assert str(caught.value) == (
+        "task t: no (136 of 500 questions answered; the answers are kept, and the next run asks "
+        "the rest)"
+    )
+
+
+def test_a_task_under_another_name_is_told_by_both(tmp_path: Path) -> None:
+    """One task may stand in a matrix several times."""
+    python = script(tmp_path, f"print({write_message(Setback(Trouble.TASK, 'no'))!r})")
+    job = dataclasses.replace(job_in(tmp_path), label="few")
+    with pytest.raises(UsageError, match=r"^few \(t\): no$"):
+        run_task(job, api_key="", tell=lambda _: None, python=python)
 
 
 @pytest.mark.parametrize(

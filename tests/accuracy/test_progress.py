@@ -19,8 +19,23 @@ def test_progress_tells_questions_accuracy_and_time_left(monkeypatch: pytest.Mon
         lines.append(pace.text(News(answered, 36, right, 4)))
         now_s += 10.0
 
-    assert lines[0] == (
-        "mmlu: 5 of 36 questions · 60.0% right so far (23.1% to 88.2%) · 4 from an interrupted run"
-    )
-    assert lines[1].endswith("about 5 min 00 s left")
-    assert lines[2].endswith("about 36.4 s left")
+    assert lines == [
+        "mmlu 5/36 · 60 % right (23-88 %) · 4 kept",
+        "mmlu 6/36 · 67 % right (30-90 %) · 5 min 00 s left · 4 kept",
+        "mmlu 16/36 · 62 % right (39-82 %) · 36.4 s left · 4 kept",
+    ]
+
+
+def test_the_time_left_stands_on_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a long name the middle goes; nothing is cut from the end of the line."""
+    now_s = 100.0
+    monkeypatch.setattr(clock, "monotonic_s", lambda: now_s)
+    pace = Pace("mmlu_pro_computer_science_by_chat_with_a_long_name")
+    pace.text(News(2001, 12032, 1900, 2000))
+    now_s += 1.0
+    line = pace.text(News(2002, 12032, 1901, 2000))
+
+    assert len(line) == 79
+    assert line.startswith("mmlu_pr…")
+    assert line.endswith("left · 2000 kept")
+    assert pace.last == News(2002, 12032, 1901, 2000)

@@ -95,6 +95,7 @@ def test_data_may_be_a_folder_files_or_shipped(tmp_path: Path) -> None:
         ("{t: {revision: main}}", "'main' is no commit of 40 hexadecimal digits"),
         ("{t: {samples_sha256: abc}}", "'abc' is no SHA-256"),
         ("{t: {api: chats}}", "did you mean 'chat'?"),
+        ("{t: {n: '717'}}", 'found the text "717", expected a whole number'),
         ("{t: {refrence: 0.5}}", "did you mean 'reference'?"),
         ("{a b: {}}", "'a b' is no name"),
         ("5", "promises.accuracy: found 5, expected keys and values"),

@@ -48,6 +48,20 @@ def test_samples_are_read_as_they_were_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("answer", "has_thoughts"),
+    [
+        ("<think>Maybe (B)? no.</think> The answer is (C).", True),
+        ("Maybe (B)? no.</think> The answer is (C).", True),
+        ("I think the answer is (C).", False),
+    ],
+    ids=["whole", "begun-by-the-template", "a-word"],
+)
+def test_thoughts_of_a_reasoning_model_are_seen(answer: str, *, has_thoughts: bool) -> None:
+    """By what stands around them."""
+    assert sample(0, answer=answer).has_thoughts is has_thoughts
+
+
+@pytest.mark.parametrize(
     ("line", "problem"),
     [
         ("{", "expected a JSON object"),

@@ -88,9 +88,31 @@ def test_vectors_survive_their_file(tmp_path: Path) -> None:
     assert load_embeddings(file) == kept
 
 
+def test_a_reference_of_another_model_must_have_its_dimension() -> None:
+    """A quantized model is held against the one that it was made from; the engine errs alone."""
+    kept = Embeddings("c", "m", TEXTS, ((1.0, 0.0),) * len(TEXTS))
+    longer = [[1.0, 0.0, 0.0]] * len(TEXTS)
+
+    assert kept.least_cosine(kept.vectors, model="m-fp8") == 1
+    with pytest.raises(UsageError, match="of the model m and have 2 elements, those of m-fp8 3"):
+        kept.least_cosine(longer, model="m-fp8")
+    with pytest.raises(ResponseError, match="2 and 3 elements"):
+        kept.least_cosine(longer, model="m")
+
+
+_FULL = {"kind": "embeddings", "version": 1, "cell": "c", "model": "m", "texts": TEXTS}
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
+        pytest.param({**_FULL, "vectors": [[1.0]] * 3}, "3 vectors of 4 texts", id="three"),
+        pytest.param({**_FULL, "vectors": []}, "0 vectors of 4 texts", id="none"),
+        pytest.param({**_FULL, "vectors": [[]] * 4}, "vector 0 has the length 0.0", id="empty"),
+        pytest.param({**_FULL, "vectors": [[1.0]] * 3 + [[1.0, 2.0]]}, "of 1 and 2", id="ragged"),
+        pytest.param({**_FULL, "vectors": [[1.0]] * 3 + [[math.nan]]}, "length nan", id="nan"),
+        pytest.param({**_FULL, "vectors": [[1.0]] * 3 + [[math.inf]]}, "length inf", id="inf"),
+        pytest.param({**_FULL, "vectors": 4}, "that hwval wrote", id="number"),
         pytest.param({"kind": "reference", "version": 1}, "no embeddings of version 1", id="kind"),
         pytest.param(
             {"kind": "embeddings", "version": 1, "texts": ["a"]}, "of other texts", id="texts"

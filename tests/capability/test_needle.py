@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hwval.capability.needle import ANSWER
-from hwval.capability.needle import depths_without_answer
 from hwval.capability.needle import haystack
+from hwval.capability.needle import look_for_needle
 from hwval.capability.needle import sentences_within
 from hwval.client import openai_client
 from hwval.engine.base import Endpoint
@@ -75,10 +75,11 @@ def knowing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Generation]:
 
 def test_missed_depths_are_told(knowing: Generation) -> None:
     """With what was said there; depths at which it was found are not."""
-    missed = depths_without_answer(knowing, 2000, (0.25, 0.75, 1.0))
+    search = look_for_needle(knowing, 2000, (0.25, 0.75, 1.0))
 
-    assert len(missed) == 1
-    assert missed[0].startswith("at 25% of 2000 tokens: ' ")
+    assert len(search.missed) == 1
+    assert 1900 < search.prompt_tokens <= 2000 - 16
+    assert search.missed[0].startswith(f"at 25% of {search.prompt_tokens} tokens: ' ")
 
 
 @pytest.mark.parametrize(
@@ -86,20 +87,22 @@ def test_missed_depths_are_told(knowing: Generation) -> None:
 )
 def test_only_the_number_itself_is_the_answer(said: str, missed: int) -> None:
     """Of a long text one boat's number ends in it."""
-    assert len(depths_without_answer(_Said(said, 15), 2000, (0.5,))) == missed  # type: ignore[arg-type]
+    search = look_for_needle(_Said(said, 15), 2000, (0.5,))  # type: ignore[arg-type]
+
+    assert len(search.missed) == missed
 
 
 @pytest.mark.parametrize("per_sentence", [0, 0.5])
 def test_a_server_that_does_not_count_tells_nothing_of_a_length(per_sentence: float) -> None:
     """Neither found nor missed: how long the text was is not known."""
     with pytest.raises(ResponseError, match="the server counts"):
-        depths_without_answer(_Said(ANSWER, per_sentence), 2000, (0.5,))  # type: ignore[arg-type]
+        look_for_needle(_Said(ANSWER, per_sentence), 2000, (0.5,))  # type: ignore[arg-type]
 
 
 def test_a_text_that_was_cut_is_no_long_context() -> None:
     """As by a server that keeps the end alone, where the needle may stand."""
     with pytest.raises(ResponseError, match="counts 500: what it answers says nothing"):
-        depths_without_answer(_Said(ANSWER, 15, most=500), 2000, (1.0,))  # type: ignore[arg-type]
+        look_for_needle(_Said(ANSWER, 15, most=500), 2000, (1.0,))  # type: ignore[arg-type]
 
 
 class _Said:

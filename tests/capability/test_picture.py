@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import struct
 import zlib
 
@@ -12,7 +11,6 @@ from hwval.capability.picture import COLOURS
 from hwval.capability.picture import SHAPES
 from hwval.capability.picture import draw_png
 from hwval.capability.picture import names_alone
-from hwval.capability.picture import unlikeness
 
 
 def _pixels(data: bytes) -> list[list[tuple[int, ...]]]:
@@ -80,17 +78,3 @@ def test_who_names_everything_names_nothing(answer: str, *, is_seen: bool) -> No
 def test_every_shape_is_drawn() -> None:
     """No two look alike."""
     assert len({draw_png(shape, "blue") for shape in SHAPES}) == len(SHAPES)
-
-
-@pytest.mark.parametrize(
-    ("other", "nats"),
-    [
-        pytest.param([("a", -0.5), ("b", -1.0)], 0.0, id="same"),
-        pytest.param([("a", -0.4), ("b", -1.5)], 0.5, id="widest-gap"),
-        pytest.param([("a", -0.5), ("c", -1.0)], math.inf, id="other-token"),
-        pytest.param([("a", -0.5)], math.inf, id="shorter"),
-    ],
-)
-def test_unlikeness_of_answers(other: list[tuple[str, float]], nats: float) -> None:
-    """In nats; nothing is nearer than itself."""
-    assert unlikeness([("a", -0.5), ("b", -1.0)], other) == pytest.approx(nats)

@@ -26,7 +26,7 @@ def test_every_question_has_its_capability() -> None:
     functions = [
         node.name.removeprefix("test_")
         for node in ast.parse(SUITE.read_text("utf-8")).body
-        if isinstance(node, ast.FunctionDef)
+        if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")
     ]
 
     assert functions == list(QUESTIONS)
@@ -65,7 +65,10 @@ def test_references_and_long_contexts_are_asked_where_they_are_named() -> None:
         pytest.param({"add": ["sight"]}, "sight", id="unknown"),
         pytest.param({"add": ["chat"], "remove": ["chat"]}, "both added and removed", id="both"),
         pytest.param({"embeddings": {"dimension": 0}}, "greater than 0", id="dimension"),
-        pytest.param({"needle": {"tokens": 100, "depths": [1.5]}}, "less than", id="depth"),
+        pytest.param({"needle": {"tokens": 512, "depths": [1.5]}}, "less than", id="depth"),
+        pytest.param({"needle": {"tokens": 8}}, "no long context, expected 512", id="short"),
+        pytest.param({"needle": {"tokens": 511}}, "no long context, expected 512", id="too-short"),
+        pytest.param({"needle": {"tokens": 512, "depths": []}}, "names no depth", id="no-depth"),
         pytest.param({"needle": {}}, "Field required", id="tokens"),
         pytest.param({"audio": {"by": "letter"}}, "'chat' or 'transcriptions'", id="audio"),
     ],

@@ -18,11 +18,13 @@ from hwval.capability.embedding import SAME_COSINE
 from hwval.capability.embedding import TEXTS
 from hwval.capability.embedding import lowest_cosine
 from hwval.capability.embedding import trouble_with as trouble_with_vectors
+from hwval.capability.likeness import unlikeness
 from hwval.capability.picture import COLOURS
 from hwval.capability.picture import SHAPES
-from hwval.capability.picture import unlikeness
 from hwval.capability.skills import Skills
 from hwval.capability.skills import ToolCall
+from hwval.capability.sound import OTHER_TONE_HZ
+from hwval.capability.sound import TONE_HZ
 from hwval.capability.sound import trouble_with as trouble_with_sound
 from hwval.capability.structured import CITY
 from hwval.capability.structured import TOOL_NAME
@@ -119,8 +121,18 @@ def test_another_picture_changes_the_answer(able: Skills) -> None:
 
 def test_tone_is_heard_both_ways(able: Skills) -> None:
     """By chat and by the endpoint of transcriptions."""
-    assert able.describe_tone() == "A steady tone."
+    assert able.describe_tone() == "A tone of 440 Hz."
     assert able.transcribe_tone() == "A tone."
+
+
+def test_another_tone_changes_the_answer(able: Skills) -> None:
+    """And the same one does not; a deaf model takes all for one."""
+    tone = able.hear_tone(TONE_HZ)
+
+    assert unlikeness(tone, able.hear_tone(TONE_HZ)) == 0
+    assert unlikeness(tone, able.hear_tone(OTHER_TONE_HZ)) > 0
+    with asking(lies=("deaf",)) as skills:
+        assert unlikeness(skills.hear_tone(TONE_HZ), skills.hear_tone(OTHER_TONE_HZ)) == 0
 
 
 def test_voice_is_a_sound(able: Skills) -> None:

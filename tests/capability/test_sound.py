@@ -11,6 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hwval.capability.sound import OTHER_TONE_HZ
+from hwval.capability.sound import TONE_HZ
 from hwval.capability.sound import make_tone
 from hwval.capability.sound import trouble_with
 from hwval.capability.sound import why_not_judged
@@ -84,16 +86,17 @@ def test_any_bytes_can_be_looked_at(data: bytes, kept: int) -> None:
     assert trouble_with(make_tone()[:kept] + data)
 
 
-def test_tone_is_what_it_says() -> None:
-    """1.5 s of 440 Hz: each period crosses zero twice."""
-    with wave.open(io.BytesIO(make_tone())) as sound:
+@pytest.mark.parametrize(("hertz", "periods"), [(TONE_HZ, 660), (OTHER_TONE_HZ, 1320)])
+def test_tone_is_what_it_says(hertz: float, periods: int) -> None:
+    """1.5 s of it: each period crosses zero twice."""
+    with wave.open(io.BytesIO(make_tone(hertz))) as sound:
         frames = sound.readframes(sound.getnframes())
         rate = sound.getframerate()
     samples = memoryview(frames).cast("h")
     rising = sum(one < 0 <= other for one, other in pairwise(samples))
 
     assert len(samples) / rate == 1.5
-    assert rising == pytest.approx(660, abs=2)
+    assert rising == pytest.approx(periods, abs=2)
     assert trouble_with(make_tone()) == ""
 
 

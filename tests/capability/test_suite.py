@@ -147,10 +147,13 @@ def test_promised_and_refused_is_a_failure_with_the_servers_words(ask: Ask) -> N
     ("scenario", "caught"),
     [
         pytest.param(
-            {"lies": ["shuffled", "blind", "silent", "schema", "flat"], "garbage": "repetition"},
+            {
+                "lies": ["shuffled", "blind", "deaf", "silent", "schema", "flat"],
+                "garbage": "repetition",
+            },
             {
                 *("embedding_order", "embedding_batch"),
-                *("picture_seen", "picture_colour", "picture_shape"),
+                *("picture_seen", "picture_colour", "picture_shape", "audio_heard"),
                 *("audio_out", "structured_output", "tool_named", "tool_required", "tool_chosen"),
                 *("sound_text", "logprobs", "prompt_logprobs", "greedy", "perplexity"),
                 *("reference", "embedding_parity"),
@@ -206,11 +209,11 @@ def test_random_weights_are_asked_for_form_and_promises(ask: Ask, kept: dict[str
         files=kept,
         weights="dummy",
         skills=SKILLS,
-        lies=["blind"],
+        lies=["blind", "deaf"],
     )
     asked = _outcomes(run, "capabilities") | _outcomes(run, "generate")
     pictures = ("picture_seen", "picture_colour", "picture_shape")
-    meaning = (*pictures, "tool_chosen", "embedding_meaning", "sound_text")
+    meaning = (*pictures, "audio_heard", "tool_chosen", "embedding_meaning", "sound_text")
 
     assert {asked[name] for name in meaning} == {Outcome.NOT_RUN}
     assert asked["structured_output"] is Outcome.PASS

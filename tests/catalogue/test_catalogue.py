@@ -235,7 +235,9 @@ def test_malformed_image(reference: str, problem: str) -> None:
     [
         ("Llama-3.1-8B-Instruct", "did you mean 'meta-llama/Llama-3.1-8B-Instruct'"),
         ("hub:no-slash", "others are written hub:ORG/NAME[@REVISION], synthetic:NAME or /absolute"),
-        ("synthetic:lama", "unknown synthetic model 'synthetic:lama'; did you mean 'llama'"),
+        ("synthetic:lama", "'synthetic:lama'; did you mean 'synthetic:llama'"),
+        ("Synthetic:llama", "did you mean 'synthetic:llama'?"),
+        ("llama", "did you mean 'synthetic:llama'?"),
         ("relative/path", "is not in the catalogue"),
     ],
 )

@@ -248,12 +248,21 @@ def test_broken_config_is_unknown_with_its_name(hwval: Call) -> None:
 def test_show_tells_all_of_a_cell(hwval: Call) -> None:
     """Axes, arguments, variables, markers, where it comes from."""
     code, out, _ = hwval("show", "cpu__*", "--matrix", "m.yaml")
-    rows = dict(re.split(r"\s{2,}", line.strip(), maxsplit=1) for line in out.splitlines())
+    rows = dict(re.findall(r"^ +(\S+) {2,}(.*\S)", out, re.MULTILINE))
 
     assert code == 0
     assert (rows["--max-model-len"], rows["A"], rows["model"]) == ("4096", "1", "hub:org/name@0a1b")
     assert rows["from"] == "m.yaml:1"
     assert rows["planned"].startswith("unknown: the catalogue does not hold")
+    assert "figures" not in rows
+
+
+def test_show_is_either_json_or_a_command(hwval: Call) -> None:
+    """A command line is no JSON."""
+    code, out, err = hwval("show", LLAMA, "--docker", "--json")
+
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "--docker and --json exclude each other" in err
 
 
 def test_show_prints_the_command_that_reproduces_it(hwval: Call) -> None:

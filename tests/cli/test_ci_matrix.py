@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -51,6 +52,17 @@ def test_host_gets_a_job_and_the_rest_is_told(hwval: Call) -> None:
     assert "this host has none" in err
 
 
+@pytest.mark.parametrize("more", [[], ["--host=lab-7=lab.json"]])
+def test_a_task_that_nobody_knows_makes_no_job(hwval: Call, more: list[str]) -> None:
+    """It would end on every runner."""
+    task = "promises: {accuracy: {own: {task: mmlu_pro_biologyy}}}\n"
+    Path("m.yaml").write_text(Path("m.yaml").read_text() + task)
+    code, out, err = hwval("ci-matrix", "--matrix=m.yaml", *more)
+
+    assert (code, out) == (2, "")
+    assert "did you mean 'mmlu_pro_biology'" in err
+
+
 def test_nothing_to_run_is_an_empty_matrix(hwval: Call) -> None:
     """The workflow's `if` skips it; the reason is told."""
     only = "--cells=sm_90*"
@@ -84,3 +96,11 @@ def test_mistake_is_one_line(hwval: Call, arguments: list[str], message: str) ->
 
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert message in err
+
+
+def test_json_may_be_asked_for(hwval: Call) -> None:
+    """As of every command; it prints nothing else."""
+    asked, plain = hwval("ci-matrix", "--json"), hwval("ci-matrix")
+
+    assert asked == plain
+    assert json.loads(asked[1])["include"]

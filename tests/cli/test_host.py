@@ -46,6 +46,7 @@ def test_probe_is_readable(hwval: Call) -> None:
     assert code == 0
     assert {line.split()[0] for line in out.splitlines()} >= {"hostname", "processor", "memory"}
     assert "no docker" in out
+    assert all(line == line.rstrip() for line in out.splitlines())
 
 
 def test_probe_tells_alike_devices_once(

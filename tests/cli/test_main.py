@@ -78,7 +78,6 @@ BAD_FILES = {
         ("plan", "--matrix", "m.yaml", "--host", "odd-memory.json"),
         ("show", "nobody"),
         ("show", "cpu*"),
-        ("show", ""),
         ("show", "sm_90*", "--matrix", "none.yaml"),
         ("report", "none"),
         ("report", "m.yaml"),
@@ -106,6 +105,8 @@ def test_mistake_is_one_line(hwval: Call, tmp_path: Path, arguments: tuple[str, 
     [
         (("show",), "hwval show"),
         (("plan", "--nope"), "hwval plan"),
+        (("plan", "--host"), "hwval plan"),
+        (("ci-matrix", "--cells"), "hwval ci-matrix"),
         (("nope",), "hwval"),
         (("report",), "hwval report"),
         (("probe", "x"), "hwval probe"),
@@ -119,6 +120,17 @@ def test_wrong_usage_is_one_line(hwval: Call, arguments: tuple[str, ...], comman
 
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert err.endswith(f"; see `{command} --help`\n")
+
+
+@pytest.mark.parametrize(
+    ("argument", "told"), [("", "an argument is empty"), ("--host=", "--host= is empty")]
+)
+def test_variable_that_is_not_set_is_told(hwval: Call, argument: str, told: str) -> None:
+    """It would stand for the folder one is in, whatever is there."""
+    code, out, err = hwval("plan", argument)
+
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"hwval: {told}")
 
 
 def test_nothing_asked_is_the_help(hwval: Call) -> None:

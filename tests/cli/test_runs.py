@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +42,30 @@ def test_report_of_a_bad_run_is_a_negative_answer(hwval: Call, tmp_path: Path) -
 
     assert (code, (tmp_path / "run" / "signoff.md").is_file()) == (1, True)
     assert "FAIL" in out
+
+
+def test_report_for_programs(hwval: Call, tmp_path: Path) -> None:
+    """What the run comes to, each cell with its outcome, and where the pages are."""
+    run = all_outcomes(tmp_path / "run")
+    write(run)
+    code, out, err = hwval("report", "run", "--json")
+    told = json.loads(out)
+
+    assert (code, err) == (1, "")
+    assert told["signoff"] == ["run/signoff.html", "run/signoff.md"]
+    assert (told["run"], told["ending"], told["complete"]) == (run.head.run_id, "complete", False)
+    assert len(told["cells"]) == len(run.cells) == sum(told["counts"].values())
+    assert {cell["outcome"] for cell in told["cells"]} == set(told["counts"])
+    assert "FAIL" in told["counts"]
+
+
+def test_reap_for_programs(hwval: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty list where nothing was left."""
+    monkeypatch.setattr("hwval.leftovers.reap_leftovers", lambda _: ["container a"])
+
+    code, out, _ = hwval("reap", "--json")
+
+    assert (code, json.loads(out)) == (0, {"removed": ["container a"]})
 
 
 def test_reap_tells_what_it_removed(hwval: Call, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,16 @@ def test_more_points_and_rounds_stay_comparable(tmp_path: Path) -> None:
     )
 
 
+def test_numbers_and_their_ratio_agree(tmp_path: Path) -> None:
+    """Means are geometric, as the ratio's are; an outlier would pull others apart."""
+    base, new = measured_pair(tmp_path, {"": {RATE: [1.0, 1.0, 64.0]}}, {"": {RATE: [2.0] * 3}})
+    [one] = compare_runs(base, new).cells[0].speed
+
+    assert one.base == pytest.approx(4)
+    assert one.new == pytest.approx(2)
+    assert one.ratio == pytest.approx(one.new / one.base)
+
+
 def changed(run: Run, change: Callable[[Round], Round], **fields: Any) -> None:
     """Write a run's measurement again, each round changed, and these fields."""
     path = run.folder / "files/performance.json"

@@ -30,6 +30,7 @@ LIES: Final = (
     "alike",
     "batch",
     "blind",
+    "deaf",
     "crosstalk",
     "flat",
     "nan",
@@ -87,8 +88,9 @@ class Scenario:
         drop_stream_text: whether a stream loses its last token's text.
         skills: what it can do beside text, of ``SKILLS``; the rest it refuses or ignores.
         lies: what is wrong with that, of ``LIES``: vectors that are all ``alike``, that depend on
-            the ``batch`` or come back ``shuffled``; answers that are ``blind`` to a picture; a
-            request that gets the answer to something else when it is not alone (``crosstalk``);
+            the ``batch`` or come back ``shuffled``; answers that are ``blind`` to a picture or
+            ``deaf`` to a sound; a request that gets the answer to something else when it is not
+            alone (``crosstalk``);
             log probabilities that are ``flat`` or ``nan``; ``no-call`` of a tool; values outside
             their ``schema``; a ``silent`` voice.
     """

@@ -20,6 +20,7 @@ import wave
 import zlib
 from collections.abc import Mapping
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 from typing import Final
 
@@ -133,8 +134,8 @@ def _say(choice: dict[str, Any], answer: str) -> None:
 
 def _describe(part: Mapping[str, Any], body: Mapping[str, Any], scenario: Scenario) -> str:
     if part["type"] == "input_audio":
-        _read_wave(base64.b64decode(part["input_audio"]["data"]))
-        return "A steady tone."
+        hertz = _read_wave(base64.b64decode(part["input_audio"]["data"]))
+        return "A tone." if "deaf" in scenario.lies else f"A tone of {hertz:.0f} Hz."
     if "blind" in scenario.lies:
         return "A picture."
     picture = base64.b64decode(part["image_url"]["url"].partition("base64,")[2])
@@ -227,10 +228,13 @@ def _tone(is_silent: bool) -> bytes:  # noqa: FBT001 - of this module alone
     return file.getvalue()
 
 
-def _read_wave(data: bytes) -> None:
+def _read_wave(data: bytes) -> float:
+    """Return the frequency of a tone of 16 bits, by how often it rises through zero."""
     try:
         with wave.open(io.BytesIO(data)) as sound:
-            sound.getnframes()
+            samples = memoryview(sound.readframes(sound.getnframes())).cast("h")
+            rising = sum(one < 0 <= other for one, other in pairwise(samples))
+            return round(rising * int(sound.getframerate()) / len(samples), -1)
     except (wave.Error, EOFError) as error:
         raise ApiError(400, f"Invalid or unsupported audio file: {error}") from error
 

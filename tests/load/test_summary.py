@@ -116,7 +116,7 @@ def test_what_the_end_cut_is_no_failure() -> None:
     assert summary.ended_by == "the run had 5 s"
     assert summary.failures == {"status 503": 1}
     assert summary.output_tokens == 3
-    assert any("1 requests ran when the run ended" in note for note in summary.notes)
+    assert any("1 request ran when the run ended" in note for note in summary.notes)
     assert summarise(run(sample())).ended_by is None
 
 
@@ -230,11 +230,11 @@ def test_notes_tell_what_numbers_cannot() -> None:
     summary = summarise(LoadRun((odd,), (sample(failure=BUSY),), (QUIET,), "uvloop"))
     text = " ".join(summary.notes)
 
-    assert "p99 of 1 requests" in text
+    assert "p99 of 1 request " in text
     assert "no usage" in text
     assert "2.00 tokens on average" in text
-    assert "1 answers ended before" in text
-    assert "1 of 1 warm-up requests failed" in text
+    assert "1 answer ended before" in text
+    assert "1 of 1 warm-up request failed" in text
     assert summary.output_tokens_from == "events"
     assert summarise(run(odd, sample(1))).output_tokens_from == "mixed"
     assert summarise(run(*(sample(n) for n in range(100)))).notes == ()

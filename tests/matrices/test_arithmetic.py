@@ -366,3 +366,21 @@ def test_16_bits_cannot_be_more_than_twice_as_slow() -> None:
     fast = decode_of("mi300x-release", "amd-llama-3.1-405b", "latency")
     assert fast / slow == pytest.approx(807.5 / 405.9, rel=0.001)
     assert fast / slow < 2.2
+
+
+def test_time_to_first_token_as_the_recipe_estimates_it() -> None:
+    """One token, without graphs, by the program that measured the rest."""
+    (placed,) = [one for one in cells_of("mi300x-release") if one.cell.variant == "first-token"]
+    asked = placed.entry.promises.performance.bench_latency
+    assert asked is not None
+    assert placed.cell.arg("enforce-eager") is True
+    assert (asked.batch, asked.input_tokens, asked.output_tokens) == (1, 128, 1)
+    assert says("mi300x-release", "the whole time of an answer of one token")
+
+
+def test_what_caching_and_chunks_leave() -> None:
+    """An eighth of a prompt, a quarter of a step, and what is found cached at least."""
+    assert (1024 - 896) / 1024 == 1 / 8
+    assert 512 / 2048 == 1 / 4
+    assert near(28 / 32 * 896 / 1024, 0.766, by=0.0005)
+    assert says("nvidia-12gb", "an eighth is left", "a quarter of that", "76.6 %")

@@ -20,6 +20,7 @@ from hwval.matrix import is_asked
 from hwval.matrix import load_matrices
 from hwval.matrix import matrix_json_schema
 from hwval.matrix import offered_capabilities
+from hwval.performance.promise import PerformanceSection
 from hwval.placement import PlacedCell
 from hwval.placement import Selection
 from hwval.placement import select
@@ -149,18 +150,18 @@ def floors_of(placed: PlacedCell) -> Iterator[tuple[str, float, int]]:
     if (limit := limits_of(placed, "single_stream").get("decode_tokens_per_s")) is not None:
         for bound in filter(None, (limit.bound, limit.good, limit.excellent)):
             yield "decode_tokens_per_s", bound, 1
-    if (limit := limits_of(placed, "offline").get("total_tokens_per_s")) is not None:
-        offline = placed.entry.promises.performance.offline
-        assert offline is not None
-        answers = offline.output_tokens.low_tokens / offline.context_tokens
+    if (limit := limits_of(placed, "bench_throughput").get("total_tokens_per_s")) is not None:
+        asked = placed.entry.promises.performance.bench_throughput
+        assert asked is not None
+        answers = asked.output_tokens / (asked.input_tokens + asked.output_tokens)
         for bound in filter(None, (limit.bound, limit.good)):
             places = int(placed.cell.arg("max-num-seqs") or 256)
             yield "total_tokens_per_s", bound * answers, places
-    if (limit := limits_of(placed, "fixed_batch").get("latency_mean_s")) is not None:
-        batch = placed.entry.promises.performance.fixed_batch
+    if (limit := limits_of(placed, "bench_latency").get("latency_mean_s")) is not None:
+        batch = placed.entry.promises.performance.bench_latency
         assert batch is not None
         for bound in filter(None, (limit.bound, limit.good)):
-            tokens = batch.batch * batch.output_tokens.low_tokens
+            tokens = batch.batch * batch.output_tokens
             yield "latency_mean_s", tokens / bound, batch.batch
     sweep = placed.entry.promises.performance.concurrency_sweep
     for streams, limits in (sweep.limits_at if sweep else {}).items():
@@ -205,10 +206,43 @@ def test_every_number_has_a_source(name: str) -> None:
 def test_throughput_fills_every_place_to_the_end() -> None:
     """Requests are a multiple of the places, else the last of them run alone."""
     for placed in selection_of("mi300x-release").placed:
-        offline = placed.entry.promises.performance.offline
+        asked = placed.entry.promises.performance.bench_throughput
         places = placed.cell.arg("max-num-seqs")
-        if offline is not None and places is not None:
-            assert offline.requests % int(places) == 0
+        if asked is not None and places is not None:
+            assert asked.requests % int(places) == 0
+
+
+def test_every_question_of_speed_is_asked_by_a_shipped_matrix() -> None:
+    """Each measurement has an example on a machine that is documented."""
+    asked = {
+        question
+        for name in SHIPPED
+        for placed in selection_of(name).placed
+        for question in placed.entry.promises.performance.model_fields_set
+        if getattr(placed.entry.promises.performance, question) is not None
+    }
+
+    assert asked == set(PerformanceSection.model_fields)
+
+
+def test_published_numbers_are_held_against_the_program_that_measured_them() -> None:
+    """Whole batches and whole runs were published by vLLM's own scripts, inside the image."""
+    for placed in selection_of("mi300x-release").placed:
+        for question in ("fixed_batch", "offline"):
+            assert limits_of(placed, question) == {}, placed.cell.id
+
+
+def test_prefix_caching_and_chunks_are_asked_on_and_off() -> None:
+    """Two cells that differ in nothing else, one held against the other."""
+    pair = [
+        placed
+        for placed in selection_of("nvidia-12gb").placed
+        if placed.cell.variant in {"cached-chunked", "plain"}
+    ]
+    flags = ("enable-prefix-caching", "enable-chunked-prefill")
+
+    assert [[one.cell.arg(flag) for flag in flags] for one in pair] == [[True] * 2, [False] * 2]
+    assert pair[0].entry.promises.performance.partners == {"plain"}
 
 
 def test_embeddings_are_asked_of_the_embeddings_service() -> None:

@@ -134,7 +134,10 @@ def test_rule_with_a_count_means_that_count(tmp_path: Path) -> None:
         ),
         (
             AXES.replace("synthetic:llama", "synthetic:lama"),
-            "1: axes.model: unknown synthetic model 'synthetic:lama'; did you mean 'llama' or ",
+            (
+                "1: axes.model: unknown synthetic model 'synthetic:lama'; did you mean "
+                "'synthetic:llama' or "
+            ),
         ),
         (
             AXES.replace("cpu,", "[cpu, cpu x2],") + "include: [{name: a}]",

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hwval.matrix import groups_of
 from hwval.matrix import load_matrix
 from hwval.matrix import partners_among
+from hwval.matrix import undecidable_relations
 
 IDS = [f"c{number}" for number in range(12)]
 PARTNERS = st.dictionaries(st.sampled_from(IDS), st.lists(st.sampled_from(IDS), max_size=3))
@@ -74,3 +76,71 @@ def test_groups_are_no_larger_than_they_have_to_be(
 def test_order_is_the_matrix_s() -> None:
     """Groups by their first cell, cells as they stand."""
     assert groups_of("abcd", {"d": "b"}) == [("a",), ("b", "d"), ("c",)]
+
+
+BETTER = "limits: {output_tokens_per_s: {relative_to: {cell: b, at_least: 1.1}}}"
+WORSE = "limits: {output_tokens_per_s: {relative_to: {cell: a, at_least: 0.5}}}"
+ACCEPTED = "limits: {acceptance_rate: {relative_to: {cell: b, at_least: 1.1}}}"
+KNEE = "limits: {knee_concurrency: {relative_to: {cell: b, at_least: 1}}}"
+DRAFTS = "engine: {speculative-config: {method: ngram, num_speculative_tokens: 3}}, "
+
+
+def undecidable(folder: Path, a: str, b: str, settings: str = "") -> list[str]:
+    """Return what is told of a matrix with two variants and their promises."""
+    (folder / "m.yaml").write_text(
+        "axes: {hardware: gfx906-mi60, image: hwval/fake-vllm:0.32.0, model: hub:org/name@0a1b, "
+        f"dtype: float16}}\nvariants:\n  - {{name: a, {settings}promises: {{{a}}}}}\n"
+        f"  - {{name: b, promises: {{{b}}}}}\n"
+    )
+    found = undecidable_relations(load_matrix(folder / "m.yaml").entries)
+    return [f"{entry.cell.variant}: {why}" for entry, why in found]
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "told"),
+    [
+        (f"offline: {{{BETTER}}}", "offline: {}", ""),
+        (f"offline: {{{BETTER}}}", "offline: {max_rounds: 8, round_deadline: 9 min}", ""),
+        (f"offline: {{{BETTER}}}", "single_stream: {}", "__b, which is not asked offline; write"),
+        (f"offline: {{input_tokens: 64, {BETTER}}}", "offline: {input_tokens: 32}",
+         "__b, which has input_tokens 32, this cell 64; write the same"),
+        (f"serving: {{rates_per_s: [1, 2], {BETTER}}}", "serving: {rates_per_s: [1]}",
+         "__b, which is measured at 1, not at 2; write that there too"),
+        (f"serving: {{rates_per_s: [1], {BETTER}}}", "serving: {rates_per_s: [1, 2]}", ""),
+        (f"concurrency_sweep: {{concurrencies: [1, 2], {KNEE}}}",
+         "concurrency_sweep: {concurrencies: [1, 4]}",
+         "__b, which has concurrencies [1, 4], this cell [1, 2]; write the same"),
+        (f"bench_serve: {{{ACCEPTED}}}", "bench_serve: {}",
+         "__b, which never measures it: nothing is drafted without engine.speculative-config"),
+        ("speculative: {without: b}", "single_stream: {}", "answers are held against gfx906"),
+        ("speculative: {without: b}", "speculative: {prompts: 4}", "has prompts 4, this cell 8"),
+        ("speculative: {without: b}", "speculative: {requests: 1}", ""),
+        (f"offline: {{{BETTER}}}", f"offline: {{{WORSE}}}",
+         "__a: none can be measured first; take one relation away"),
+        (f"offline: {{{BETTER}}}, serving: {{rates_per_s: [1]}}",
+         f"offline: {{}}, serving: {{rates_per_s: [1], {WORSE}}}", "none can be measured first"),
+        ("offline: {limits: {output_tokens_per_s: {relative_to: {cell: c, at_least: 1.1}}}}",
+         "offline: {}", "no cell of this run is 'c'"),
+    ],
+)  # fmt: skip
+def test_relation_that_the_matrix_alone_shows_to_be_undecidable(
+    tmp_path: Path, a: str, b: str, told: str
+) -> None:
+    """Told before hours are spent, with both cells; what can be compared is left alone."""
+    a, b = (text.replace("rates_per_s", "requests: 20, rates_per_s") for text in (a, b))
+    a, b = (f"performance: {{{text}}}" for text in (a, b))
+    found = undecidable(tmp_path, a, b, settings=DRAFTS)
+
+    assert len(found) == bool(told)
+    assert all(told in one and one.startswith("a: ") for one in found)
+
+
+def test_pair_of_a_task_that_the_other_cell_is_not_asked(tmp_path: Path) -> None:
+    """Its answers are never there to be compared with."""
+    task = "accuracy: {gsm8k: {limit: 20, margin: 0.05, paired_with: b}}"
+
+    (found,) = undecidable(tmp_path, task, "accuracy: {other: {task: gsm8k, limit: 20}}")
+
+    assert "a: promises.accuracy.gsm8k: it is paired with gfx906" in found
+    assert found.endswith("__b, which is not asked it; promise it there too")
+    assert undecidable(tmp_path, task, "accuracy: {gsm8k: {limit: 20}}") == []

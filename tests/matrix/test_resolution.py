@@ -4,8 +4,11 @@ from pathlib import Path
 
 import pytest
 
+from hwval.capability.embedding import TEXTS
+from hwval.capability.embedding import Embeddings
 from hwval.errors import MatrixError
 from hwval.matrix import Deadlines
+from hwval.quality.reference import Reference
 from tests.matrix.loading import AXES
 from tests.matrix.loading import CELL_ID
 from tests.matrix.loading import load
@@ -61,26 +64,40 @@ include:
         load(tmp_path, AXES + text)
 
 
+_VECTORS = Embeddings("c", "m", TEXTS, ((1.0,),) * len(TEXTS)).to_json()
+_ANSWERS = Reference("c", "m", None, "2026-11-21", (), (), ()).to_json()
+
+
 @pytest.mark.parametrize(
-    ("promises", "told"),
+    ("promises", "told", "right", "wrong"),
     [
         pytest.param(
             "promises:\n  generate:\n    reference: {file: a.json}\n",
-            r"x\.yaml:4: promises\.generate\.reference\.file: no such file",
+            r"x\.yaml:4: promises\.generate\.reference\.file: ",
+            _ANSWERS,
+            _VECTORS,
             id="of-the-matrix",
         ),
         pytest.param(
             "variants:\n  - name: v\n    promises:\n      capabilities:\n"
             "        embeddings: {reference: a.json}\n",
-            r"x\.yaml:6: .*promises\.capabilities\.embeddings\.reference: no such file",
+            r"x\.yaml:6: .*promises\.capabilities\.embeddings\.reference: ",
+            _VECTORS,
+            _ANSWERS,
             id="of-a-variant",
         ),
     ],
 )
-def test_files_of_promises_must_be_there(tmp_path: Path, promises: str, told: str) -> None:
+def test_files_of_promises_must_be_there_and_of_their_kind(
+    tmp_path: Path, promises: str, told: str, right: str, wrong: str
+) -> None:
     """Before a cell is started for hours; they stand beside the matrix."""
-    with pytest.raises(MatrixError, match=told):
+    with pytest.raises(MatrixError, match=f"{told}no such file"):
         load(tmp_path, AXES + promises)
-    (tmp_path / "a.json").write_text("{}")
+    for content in (wrong, "{}", "vectors"):
+        (tmp_path / "a.json").write_text(content)
+        with pytest.raises(MatrixError, match=told):
+            load(tmp_path, AXES + promises)
+    (tmp_path / "a.json").write_text(right)
 
     assert load(tmp_path, AXES + promises).entries

@@ -110,6 +110,74 @@ def test_request_failures_stop_everything() -> None:
     assert one.measurement().rounds == (bad,)
 
 
+def silent(number: int, *, cut: int = 0) -> Round:
+    failures = {"cut off": 1} if number <= cut else {"gone silent": 1}
+    why = ("answers began, and nothing came in the last 4.8 s",)
+    return Round(
+        point="p",
+        number=number,
+        duration_s=5.0,
+        requests=1,
+        failures=failures,
+        valid=False,
+        why_invalid=why,
+    )
+
+
+def test_engine_that_hangs_in_every_round_has_failed() -> None:
+    """Its requests did not fail by themselves, since the round's deadline came first."""
+    with pytest.raises(RequestsFailed, match="p: in each of 4 rounds answers began, and nothing"):
+        campaign().measure([Scene(name="p", play=silent)], LOOKS, 60.0)
+
+
+@pytest.mark.parametrize(("cut", "budget_s"), [(1, 60.0), (0, 1e-9)])
+def test_engine_that_may_be_slow_has_not_failed(cut: int, budget_s: float) -> None:
+    """It went on sending in a round, or there were too few of them to tell."""
+    play = functools.partial(silent, cut=cut)
+
+    assert campaign().measure([Scene(name="p", play=play)], LOOKS, budget_s) == ()
+
+
+def test_status_of_refused_requests_is_told() -> None:
+    """A refusal is no wrong answer."""
+    bad = replace(silent(1), failed=2, failures={"stalled": 1, "status 429": 1})
+    with pytest.raises(RequestsFailed) as seen:
+        campaign().measure([Scene(name="p", play=lambda _: bad)], LOOKS, 60.0)
+
+    assert seen.value.status == 429
+
+
+def test_checks_of_several_points_name_theirs() -> None:
+    """As a field, and at the head of the sentence; a single point needs no name."""
+    first = scene(lambda number: 200.0 + number)
+    second = replace(first, name="q", play=lambda number: replace(first.play(number), point="q"))
+    alone = campaign().measure([first], LOOKS, 60.0)
+    checks = campaign().measure([first, second], LOOKS, 60.0)
+
+    assert [check.point for check in alone] == [""]
+    assert [check.point for check in checks] == ["p", "q"]
+    assert checks[1].text.startswith("q: output_tokens_per_s is ")
+
+
+@pytest.mark.parametrize(
+    ("metric", "why"),
+    [
+        ("prefix_cache_hit_rate", "the engine does not tell prefix_cache_hit_rate"),
+        ("energy_j_per_token", "no sensor of the devices tells energy_j_per_token"),
+        ("tpot_p50_s", "no round that counts tells tpot_p50_s"),
+    ],
+)
+def test_metric_that_nobody_tells_was_measured_all_the_same(metric: str, why: str) -> None:
+    """Rounds count; it is not they that are missing."""
+    blind = replace(scene(lambda _: 200.0), limits={metric: Limit(floor=0.5)})
+    spoilt = replace(blind, play=scene(lambda _: 200.0, valid=False).play)
+    [check] = campaign().measure([blind], LOOKS, 60.0)
+    [other] = campaign().measure([spoilt], LOOKS, 60.0)
+
+    assert (check.outcome, check.text) == (Outcome.INCONCLUSIVE, f"{metric}: not judged: {why}")
+    assert other.text.endswith("it was not measured in any round that counts")
+
+
 def test_simulated_cells_get_the_right_word() -> None:
     """With 10 % noise, 200 cells 5 % above their floor hardly fail, and 10 % below never pass."""
     noise = random.Random(7)

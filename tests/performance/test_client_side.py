@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import replace
 
 import pytest
@@ -10,11 +11,15 @@ from hwval.load import Ask
 from hwval.load import LoadRun
 from hwval.load import Summary
 from hwval.load import summarise
+from hwval.load.failure import Failure
+from hwval.load.failure import FailureKind
+from hwval.performance.client_side import came_at_once
 from hwval.performance.client_side import client_bound
 from hwval.performance.client_side import client_numbers
 from hwval.performance.client_side import cut_short
 from hwval.performance.client_side import disagreements
 from hwval.performance.client_side import fault_of
+from hwval.performance.client_side import fell_silent_s
 from hwval.performance.client_side import why_invalid
 from hwval.threshold import METRICS
 from tests.performance.simulated import SimulatedEngine
@@ -53,7 +58,7 @@ def test_sound_load_counts() -> None:
     [
         (None, []),
         (33, []),  # a special token that one side does not count
-        (64, ["2 prompts were not read whole: 32 of 64 tokens counted"]),
+        (64, ["2 prompts not read whole: 32 of 64 tokens counted"]),
     ],
 )
 def test_prompt_that_was_not_read_whole_is_not_fast(
@@ -87,14 +92,64 @@ def test_every_reason_is_told() -> None:
     foreign = list(why_invalid(summary, {"generation_tokens": 60.0}, []))
 
     assert found == [
-        "2 of 4 requests were cut off: the run had 3 s",
+        "2 of 4 requests cut off: the run had 3 s",
         "the server does not count tokens (no usage), so that rates would be guesses",
-        "1 answers ended before the length that was asked for",
+        "1 answer ended before the length that was asked for",
         "the engine preempted requests 3 times: its KV cache is too small for them",
         "throttled: gpu 0: hardware slowdown",
     ]
     assert len(foreign) == 1
     assert foreign[0].startswith("the engine generated 60 tokens meanwhile, its answers had 44")
+
+
+def cut_off(
+    *token_times_s: float, deadline_s: float = 5.0, kind: FailureKind = FailureKind.DEADLINE
+) -> LoadRun:
+    """Return a run of one request whose tokens came so long after it was sent."""
+    engine = SimulatedEngine()
+    run = engine.run(player(engine).plan_of([Ask("x", 1)], concurrency=1))
+    [one] = run.samples
+    times_ns = [int(one.sent_ns + time_s * 1e9) for time_s in token_times_s]
+    sample = replace(
+        one,
+        token_ns=array("q", times_ns),
+        ended_ns=int(one.sent_ns + deadline_s * 1e9),
+        failure=Failure(kind, "the run had 5 s"),
+    )
+    return run._replace(samples=(sample,))
+
+
+@pytest.mark.parametrize(
+    ("run", "silent_s"),
+    [
+        (cut_off(0.1, 0.12), 4.88),
+        (cut_off(0.1), 4.9),
+        (cut_off(0.1, 0.2, 0.3, 3.0), None),  # less than half of the time
+        (cut_off(0.5, 1.0, 1.5, 2.0), None),  # as long as before, nearly
+        (cut_off(), None),  # it may still read the prompt
+        (cut_off(0.1, 0.12, kind=FailureKind.TIMEOUT), None),  # a failure by itself
+    ],
+)
+def test_engine_that_hangs_is_told_from_a_slow_one(run: LoadRun, silent_s: float | None) -> None:
+    """By how long nothing came, against what it took for tokens before."""
+    assert fell_silent_s(run) == (None if silent_s is None else pytest.approx(silent_s))
+
+
+def test_engine_that_answers_anybody_does_not_hang() -> None:
+    """Another request goes on, or waits to be begun."""
+    hung, running = cut_off(0.1, 0.12), cut_off(*(0.1 * step for step in range(1, 49)))
+
+    assert fell_silent_s(hung._replace(samples=(*hung.samples, *running.samples))) is None
+    assert fell_silent_s(hung._replace(samples=(*hung.samples, *cut_off().samples))) is None
+
+
+def test_answers_that_came_at_once_took_no_time() -> None:
+    """Single tokens may come together, whole answers do not."""
+    sound = {"tpot_p50_s": 0.01, "ttft_p50_s": 0.1, "itl_p50_s": 0.0}
+
+    assert not came_at_once(sound)
+    assert came_at_once(sound | {"tpot_p50_s": 0.0})
+    assert not came_at_once({})
 
 
 def test_client_and_engine_may_disagree() -> None:

@@ -15,6 +15,9 @@ from hwval.planning.roofline import Ceiling
 ROOFLINE = Roofline(Ceiling(100.0, 10_000.0, "bandwidth", 1e9))
 
 
+DATED = {"source": "a run", "date": "2026-01-01"}
+
+
 def problems(question: str, section: dict[str, Any], doubt: float = 1.0) -> list[str]:
     promised = PerformanceSection.model_validate({question: section})
     return list(impossible_promises(promised, ROOFLINE, doubt=doubt))
@@ -29,8 +32,9 @@ def test_a_floor_above_the_ceiling_is_told_with_both_numbers() -> None:
     (problem,) = problems("single_stream", floor(101))
 
     assert problem == (
-        "promises.performance.single_stream: output_tokens_per_s: at least 101 tokens/s is "
-        "promised, the roofline allows at most 100 tokens/s (batch of 1 at most)"
+        "promises.performance.single_stream: output_tokens_per_s: floor asks for at least 101 "
+        "tokens/s, possible is at most 100 tokens/s (by the roofline, with a batch of 1 at most); "
+        "write that or less"
     )
     assert problems("single_stream", floor(100)) == []
 
@@ -47,7 +51,9 @@ def test_a_floor_above_the_ceiling_is_told_with_both_numbers() -> None:
         ("kv_cache_dtype", 3, {"concurrency": 3}),
         ("prefix_cache", 3, {"concurrency": 3}),
         ("chunked_prefill", 5, {"streams": 3, "long_requests": 2}),
-        ("serving", 6, {"rates_per_s": [1, 2], "requests": 6}),
+        ("serving", 6, {"rates_per_s": [100, 200], "requests": 6}),
+        ("partitions", 6, {"instances": 2, "concurrency": 3}),
+        ("speculative", 1, {}),
     ],
 )
 def test_requests_at_the_same_time_raise_the_ceiling(
@@ -77,7 +83,66 @@ def test_a_latency_below_its_bound_is_impossible_too() -> None:
 
     (problem,) = problems("single_stream", {"limits": limits})
 
-    assert "ttft_p50_s: at most 12 ms is promised, the roofline allows at least 12.8 ms" in problem
+    assert "ttft_p50_s: ceiling asks for at most 12 ms, possible is at least 12.8 ms" in problem
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        ({"baseline": {"value": 103, "tolerance": "1 %", **DATED}}, "baseline asks for at least"),
+        ({"floor": 10, "excellent": 101}, "excellent asks for at least 101 tokens/s"),
+        ({"acceptable": 10, "good": 101}, "good asks for at least 101 tokens/s"),
+    ],
+)
+def test_every_number_of_a_limit_can_be_beyond_the_roofline(
+    limit: dict[str, Any], told: str
+) -> None:
+    """A baseline counts with its tolerance: 101 less 1 % is 100 and can be kept."""
+    (problem,) = problems("single_stream", {"limits": {"decode_tokens_per_s": limit}})
+    kept = {"baseline": {"value": 101, "tolerance": "1 %", **DATED}}
+
+    assert f"decode_tokens_per_s: {told}" in problem
+    assert problems("single_stream", {"limits": {"decode_tokens_per_s": kept}}) == []
+
+
+@pytest.mark.parametrize(
+    ("goals", "told"),
+    [
+        ({"tpot": "9 ms"}, "goals: tpot asks for at most 9 ms, possible is at least 10 ms"),
+        ({"ttft": "6 min"}, "goals: ttft of 6 min 00 s can never be missed"),
+        ({"tpot": "11 ms", "ttft": "13 ms", "e2el": "20 s"}, None),
+    ],
+)
+def test_goals_that_every_request_or_none_keeps(goals: dict[str, str], told: str | None) -> None:
+    """A share of good requests that cannot change says nothing."""
+    found = problems("serving", {"rates_per_s": [4], "goals": goals})
+
+    assert (told is None and found == []) or (told or "") in found[0]
+
+
+@pytest.mark.parametrize(
+    ("written", "told"),
+    [
+        ({"max_duration": "6 s"}, "max_duration is 6.0 s, and 5 rounds take at least 6.4 s"),
+        ({"round_deadline": "1.2 s"}, "round_deadline is 1.2 s, and a round takes at least 1.3 s"),
+        ({"max_duration": "7 s", "round_deadline": "2 s"}, None),
+    ],
+)
+def test_times_that_no_round_fits_into(written: dict[str, str], told: str | None) -> None:
+    """128 tokens take 1.28 s at 100 a second."""
+    found = problems("single_stream", {"output_tokens": 128, **written})
+
+    assert (told is None and found == []) or (told or "") in found[0]
+
+
+def test_part_of_a_ceiling_that_does_not_exist() -> None:
+    """The roofline bounds no single gap between tokens, and no knee."""
+    limits = {"itl_p50_s": {"of_ceiling": "50 %"}, "tpot_p50_s": {"of_ceiling": "50 %"}}
+
+    (problem,) = problems("single_stream", {"limits": limits})
+
+    assert "itl_p50_s: of_ceiling is part of nothing" in problem
+    assert problem.endswith("write a ceiling")
 
 
 def test_doubtful_figures_are_not_held_against_a_near_miss() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -40,6 +41,14 @@ POINTS = st.builds(
     ceiling=NUMBERS,
     ttft_values_s=st.lists(st.floats(0, 9), max_size=4).map(tuple),
 )
+
+
+def test_status_of_a_round_is_that_of_most_refusals() -> None:
+    """Failures are in the order of their number."""
+    one = Round(point="p", number=1, duration_s=1.0, requests=9)
+
+    assert one.status is None
+    assert replace(one, failures={"stalled": 4, "status 503": 3, "status 429": 2}).status == 503
 
 
 @given(st.lists(ROUNDS, max_size=4), st.lists(POINTS, max_size=3), NUMBERS)

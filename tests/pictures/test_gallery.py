@@ -146,6 +146,19 @@ def test_pictures_are_written_in_both_forms(run: Run) -> None:
     assert not [file for file in run.folder.rglob("*") if file.suffix == ".tmp"]
 
 
+def test_pictures_that_are_no_longer_drawn_are_removed(run: Run) -> None:
+    """Those of an earlier report, and nobody else's."""
+    folder = run.folder / "pictures"
+    folder.mkdir()
+    stale = [folder / f"measured_against_ceiling_rocm_9.{kind}" for kind in ("png", "svg")]
+    for path in (*stale, folder / "mine.png"):
+        path.write_text("x")
+    drawn = draw_pictures(run)
+    names = {run.folder / name for one in drawn.overview for name in (one.png, one.svg)}
+
+    assert set(folder.iterdir()) == {folder / "mine.png", *names}
+
+
 def test_picture_that_cannot_be_drawn_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """And the others are there."""
 

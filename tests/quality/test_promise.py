@@ -19,6 +19,7 @@ CHAT = frozenset({Capability.COMPLETIONS, Capability.CHAT})
     [
         pytest.param({"at_most": 12.0, "source": "lab"}, 12.0, id="bound"),
         pytest.param({"reference": 10, "tolerance": 0.05, "source": "lab"}, 10.5, id="reference"),
+        pytest.param({"reference": 10, "tolerance": "5 %", "source": "lab"}, 10.5, id="percent"),
         pytest.param(
             {"at_most": 10.2, "reference": 10, "tolerance": 0.05, "source": "lab"}, 10.2, id="both"
         ),
@@ -37,7 +38,12 @@ def test_lower_bound_counts(content: dict[str, Any], limit: float) -> None:
         pytest.param(
             {"perplexity": {"reference": 9, "source": "lab"}}, "go together", id="no-tolerance"
         ),
-        pytest.param({"perplexity": {"at_most": 0, "source": "lab"}}, "greater than 0", id="zero"),
+        pytest.param(
+            {"perplexity": {"at_most": 0.5, "source": "lab"}}, "or equal to 1", id="never-held"
+        ),
+        pytest.param(
+            {"reference": {"cell": "a", "agreement": "90"}}, "write 0.03 or 3 %", id="no-percent"
+        ),
         pytest.param({"reference": {}}, "either 'file' or 'cell'", id="no-reference"),
         pytest.param(
             {"reference": {"file": "a", "cell": "b"}}, "either 'file' or 'cell'", id="both"
@@ -50,6 +56,14 @@ def test_mistakes_are_refused(content: dict[str, Any], message: str) -> None:
     """A promise without its figures or its source is none."""
     with pytest.raises(ValidationError, match=message):
         GenerateSection.model_validate(content)
+
+
+def test_agreement_may_be_written_in_percent() -> None:
+    """As shares are elsewhere in a matrix."""
+    section = GenerateSection.model_validate({"reference": {"cell": "a", "agreement": "90 %"}})
+
+    assert section.reference is not None
+    assert section.reference.agreement == pytest.approx(0.9)
 
 
 def test_questions_follow_what_is_promised() -> None:

@@ -120,6 +120,61 @@ def test_answers_that_are_all_one_are_garbage() -> None:
     assert not are_garbage(signs_of_answers([PROSE]))
 
 
+REFUSAL = "I'm sorry, but I can't help with that."
+QUESTION = "What is the number on the door? What is the number on the door? What is the number?"
+
+
+@pytest.mark.parametrize(
+    "same",
+    [
+        [REFUSAL] * 6,
+        [QUESTION] * 6,
+        [REFUSAL, REFUSAL.upper(), f" {REFUSAL}\n", REFUSAL[:-1], "Paris is old.", "A river ran."],
+        ["我不能回答这个问题。请您换一个问题再试一次。谢谢您。"] * 6,
+    ],
+    ids=["refusal", "question", "nearly-all", "chinese"],
+)
+def test_short_answers_that_are_all_one_are_garbage(same: list[str]) -> None:
+    """Too few phrases to count, and still the same to six prompts; case and edges do not matter."""
+    signs = signs_of_answers(same)
+
+    assert {sign.name for found in signs for sign in found} == {"alike"}
+    assert are_garbage(signs)
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [["!"] * 6, ["!", "?", ".", "...", "-", "!!"], ["river", "stone", "Wind.", "7", "a", "tree"]],
+    ids=["one-character", "characters", "words"],
+)
+def test_answers_of_hardly_a_word_are_garbage(answers: list[str]) -> None:
+    """Each of the six prompts begins a text or asks for an explanation."""
+    signs = signs_of_answers(answers)
+
+    assert all("short" in {sign.name for sign in found} for found in signs)
+    assert are_garbage(signs)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Two boats.",
+        "氷は水より軽いので、水の上に浮かぶのです。",
+        "Donaudampfschifffahrtsgesellschaft",
+    ],
+)
+def test_a_short_answer_is_no_sign_yet(text: str) -> None:
+    """Two words say something, and so do the letters of a script that sets no blanks."""
+    assert signs_of_answers([text, PROSE]) == [(), ()]
+
+
+def test_two_answers_that_are_one_are_no_garbage_among_six() -> None:
+    """A model may refuse twice."""
+    told = [REFUSAL, REFUSAL, *list(HEALTHY.values())[:1], PROSE, "Two boats.", "A soup of leeks."]
+
+    assert not are_garbage(signs_of_answers(told))
+
+
 def test_most_answers_must_look_wrong() -> None:
     """One loop among answers is a model's habit; more than half of them are not."""
     loop, fine = signs_of("the " * 90), signs_of(PROSE)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import random
 
 import numpy as np
@@ -15,6 +17,7 @@ from hwval.stats import Reference
 from hwval.stats import compare_with_reference
 from hwval.stats import mcnemar_exact
 from hwval.stats import wilson_interval
+from hwval.stats.proportion import exact_interval
 
 COUNTS = st.integers(1, 2000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -38,13 +41,28 @@ def test_impossible_counts_are_refused(right: int, n: int) -> None:
         wilson_interval(right, n)
 
 
-def test_difference_is_as_newcombe_published() -> None:
-    """Newcombe 1998, table II, example (a), method 10: 56/70 against 48/80."""
+@given(COUNTS, st.sampled_from([0.9, 0.95, 0.99]))
+def test_exact_is_what_scipy_has(counts: tuple[int, int], confidence: float) -> None:
+    """At none and at all too."""
+    right, n = counts
+    expected = scipy_stats.binomtest(right, n).proportion_ci(confidence, method="exact")
+    interval = exact_interval(right, n, confidence)
+
+    assert interval.low == pytest.approx(expected.low, abs=1e-9)
+    assert interval.high == pytest.approx(expected.high, abs=1e-9)
+    assert 0 <= interval.low <= interval.mean <= interval.high <= 1
+
+
+def test_difference_joins_exact_intervals_as_newcombe_does() -> None:
+    """Newcombe 1998, table II, example (a), 56/70 against 48/80: method 10 has 0.0524 to 0.3339."""
     loss = compare_with_reference(56, 70, Reference(48 / 80, n=80), 0.0, confidence=0.95)
+    own, other = exact_interval(56, 70, 0.95), exact_interval(48, 80, 0.95)
 
     assert loss.change.mean == pytest.approx(0.2)
-    assert loss.change.low == pytest.approx(0.0524, abs=1e-4)
-    assert loss.change.high == pytest.approx(0.3339, abs=1e-4)
+    assert loss.change.low == pytest.approx(0.2 - math.hypot(0.8 - own.low, other.high - 0.6))
+    assert loss.change.high == pytest.approx(0.2 + math.hypot(own.high - 0.8, 0.6 - other.low))
+    assert 0.03 < loss.change.low < 0.0524
+    assert 0.3339 < loss.change.high < 0.35
 
 
 def test_too_few_questions_for_the_margin_do_not_pass() -> None:
@@ -96,6 +114,49 @@ def test_reference_that_is_none_is_refused(wrong: dict[str, float]) -> None:
     """62 is no share."""
     with pytest.raises(ValueError, match="expected"):
         Reference(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("sizes", [None, 12, 717])
+@pytest.mark.parametrize("n", [1, 3, 12, 50, 100])
+def test_both_errors_are_at_most_5_of_100(n: int, sizes: int | None) -> None:
+    """Counted up over every outcome of both sides, where the loss is exactly the margin."""
+    for base, margin in itertools.product(
+        (0.25, 0.6276, 0.8466, 0.95, 0.99, 1.0), (0.0, 0.02, 0.05, 0.1, 0.2)
+    ):
+        rights = scipy_stats.binom.pmf(range(n + 1), n, base - margin)
+        breaks = holds = 0.0
+        for reference, chance in _references(base, sizes):
+            for right in np.flatnonzero(rights > 1e-6):
+                loss = compare_with_reference(int(right), n, reference, margin)
+                breaks += chance * rights[right] * (loss.decision is Decision.BREAKS)
+                if loss.smallest_detectable <= margin:  # as a PASS must have
+                    holds += chance * rights[right] * (loss.decision is Decision.HOLDS)
+
+        assert breaks <= 0.05 + 1e-9, (base, margin)
+        assert holds <= 0.053, (base, margin)
+
+
+def _references(base: float, size: int | None) -> list[tuple[Reference, float]]:
+    """References that would be measured -> how likely; of a large one every tenth quantile."""
+    if size is None:
+        return [(Reference(base), 1.0)]
+    if size > 100:
+        counts = scipy_stats.binom.ppf(np.linspace(0.05, 0.95, 10), size, base)
+        return [(Reference(count / size, n=size), 0.1) for count in counts]
+    chances = scipy_stats.binom.pmf(range(size + 1), size, base)
+    return [
+        (Reference(int(count) / size, n=size), chances[count])
+        for count in np.flatnonzero(chances > 1e-4)
+    ]
+
+
+@pytest.mark.parametrize("questions", [1, 3])
+def test_few_questions_break_no_high_reference(questions: int) -> None:
+    """None right of one happens in 20 of 100 runs that keep the promise; of three, in one."""
+    loss = compare_with_reference(0, questions, Reference(0.8466, n=717), 0.05)
+
+    assert loss.decision is (Decision.OPEN if questions == 1 else Decision.BREAKS)
+    assert (loss.change.high < -0.05) == (questions > 1)
 
 
 @pytest.mark.parametrize("truth", [0.57, 0.6276])

@@ -41,7 +41,10 @@ def test_misspelt_model_lists_near_matches() -> None:
 
 def test_unlike_name_tells_some_that_are_known() -> None:
     """A name that resembles nothing leads to the first of the list."""
-    with pytest.raises(UsageError, match=r"known are llama, qwen3, gemma3 and \d+ more"):
+    with pytest.raises(
+        UsageError,
+        match=r"known are synthetic:llama, synthetic:qwen3, synthetic:gemma3 and \d+ more",
+    ):
         parse_synthetic("synthetic:xyzzy")
 
 

@@ -80,6 +80,20 @@ def test_single_round_has_no_ends_in_the_journal() -> None:
     json.dumps(check.to_json(), allow_nan=False)
 
 
+def test_share_is_not_told_to_be_above_all() -> None:
+    """Its interval ends at 100 %, unless a round was beyond; what decides is the whole of it."""
+    shares = [0.75, 1.0, 0.85, 0.99, 0.9]
+    [check] = judge("good_share", promise(floor=0.95), shares)
+    [of_many] = judge("scaling_efficiency", promise(floor=0.5), [1.1, 0.8, 1.0])
+    [rate] = judge(DECODE, promise(floor=0.5), shares)
+
+    assert check.high == 1.0
+    assert "89.8% (62.2% to 100.0%, 5 rounds)" in check.text
+    assert of_many.high is not None
+    assert rate.high is not None
+    assert min(of_many.high, rate.high) > 1
+
+
 def test_share_of_the_roofline() -> None:
     """25 % of 54 tokens/s are 13.5; of a latency the least is multiplied by four."""
     (rate,) = judge(DECODE, promise(of_ceiling="25 %"), AROUND_13, ceiling=54)

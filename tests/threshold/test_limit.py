@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
+from pydantic import ValidationError
 
+from hwval.clock import utc_now
 from hwval.errors import MatrixError
 from hwval.threshold import METRICS
 from hwval.threshold import Limit
@@ -176,3 +179,31 @@ def test_schema_completes_the_names_of_metrics() -> None:
 
     assert "ttft_p99_s" in schema["propertyNames"]["enum"]
     assert "floor" in schema["$defs"]["Limit"]["properties"]
+
+
+@pytest.mark.parametrize("where", ["limit", "baseline"])
+def test_day_that_has_not_been_dates_no_number(where: str) -> None:
+    """Tomorrow may have begun where it was written."""
+    now = utc_now().date()
+
+    def dated(day: dt.date) -> Limit:
+        base = {"value": 1, "tolerance": "5 %", "source": "s", "date": day}
+        return Limit.model_validate({"baseline": base} if where == "baseline" else {"date": day})
+
+    assert dated(now + dt.timedelta(days=1))
+    with pytest.raises(ValidationError, match="expected a day that has been: today is"):
+        dated(now + dt.timedelta(days=2))
+
+
+def test_what_a_limit_asks_for() -> None:
+    """A baseline with its tolerance, to the side that is worse."""
+    base = {"value": 100, "tolerance": "5 %", "source": "s", "date": "2026-01-01"}
+    limit = Limit.model_validate({"floor": 90, "good": 120, "baseline": base})
+    latency = Limit.model_validate({"baseline": base})
+
+    assert limit.demands(METRICS["request_per_s"]) == {
+        "floor": 90,
+        "good": 120,
+        "baseline": pytest.approx(95),
+    }
+    assert latency.demands(METRICS["ttft_p50_s"]) == {"baseline": pytest.approx(105)}

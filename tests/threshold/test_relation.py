@@ -120,6 +120,11 @@ def test_missing_partner_never_passes_and_is_not_waited_for(partner: Partner, wh
     assert (check.outcome, check.is_open) == (Outcome.INCONCLUSIVE, False)
     assert f"at least 1.5 times {partner.name} cannot be told: " in check.text
     assert why in check.text
+    # What this cell has is told in its own unit.
+    assert (check.unit, check.n) == ("tokens/s", 5)
+    assert check.value == pytest.approx(117)
+    assert check.low is not None
+    assert check.low < 117
     assert check.source == "vendor's note"
 
 

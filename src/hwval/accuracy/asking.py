@@ -290,7 +290,7 @@ class Asking:
                 Trouble.UNREACHABLE, f"{where}: {seen} after {watch.elapsed_s:.1f} s"
             ) from error
         if status != _HTTP_OK:
-            raise SetbackError(Trouble.REFUSED, f"{where}: status {status}: {shorten(data)}")
+            raise SetbackError(Trouble.STATUS, f"{where}: status {status}: {shorten(data)}")
         return read(where, data, watch.elapsed_s)
 
     def _choice(

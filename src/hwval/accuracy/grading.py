@@ -7,6 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import math
+import re
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -26,10 +29,21 @@ __all__ = [
     "other_data",
     "question_hash",
     "sha256",
+    "unknown_metric",
 ]
 
 UNPARSED: Final = "[invalid]"
 """What the harness's regular expressions give where they find nothing."""
+
+
+# Metric -> what the log-likelihood of a choice is divided by before they are compared.
+_LENGTHS: Final[Mapping[str, Callable[[str], int]]] = {
+    "acc_norm": len,
+    "acc_bytes": lambda choice: len(choice.encode("utf-8", "surrogatepass")),
+}
+# Columns of a question's options, of which the right answer is named by its letter.
+_OPTIONS: Final = ("options", "choices")
+_LETTER: Final = re.compile("[A-Z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +51,8 @@ class Grade:
     """What the answer to one question is worth.
 
     Attributes:
-        extracted: What the filter took for the answer; of choices the position of the likeliest.
+        extracted: What the filter took for the answer; of choices the position of the likeliest,
+            as the metric weighs them.
         value: 1 for a right one, 0 for a wrong one.
     """
 
@@ -59,11 +74,9 @@ class Grader:
             for ensemble in task._filters  # noqa: SLF001 - the harness scores only all at once
             for name in task._metric_fn_list  # noqa: SLF001 - likewise
         }
-        if metric is not None and metric not in names:
-            raise SetbackError(
-                Trouble.TASK, f"it has no metric {metric!r}, but {', '.join(names) or 'none'}"
-            )
         self.metric = metric or next(iter(names))
+        if problem := unknown_metric(self.metric, names):
+            raise SetbackError(Trouble.TASK, problem)
         self._task = task
         self._name, self._filter = names[self.metric]
         if task.higher_is_better().get(self._name) is False:
@@ -93,12 +106,37 @@ class Grader:
         found = [probe.filtered_resps[self._filter.name] for probe in probes]
         value = self._task.process_results(instances[0].doc, found)[self._name]
         if isinstance(value, bool | int | float) and value in {0, 1}:
-            return Grade(_extracted(found), float(value))
+            return Grade(self._extracted(instances[0].doc, found), float(value))
         raise SetbackError(
             Trouble.TASK,
             f"{self.metric} of one answer is {value!r}; only answers that are right (1) or wrong "
             "(0) can be held against a reference",
         )
+
+    def _extracted(self, document: Mapping[str, Any], found: Sequence[Any]) -> str:
+        if not isinstance(found[0], tuple | list):
+            return str(found[0])
+        values = [one[0] for one in found]
+        choices = self._task.doc_to_choice(document) if self._task.config.doc_to_choice else values
+        # Behind the choices stand the same without the question, where mutual information counts.
+        values, alone = values[: len(choices)], values[len(choices) :]
+        if self._name in _LENGTHS:
+            lengths = [_LENGTHS[self._name](one) for one in choices]
+            values = [
+                value / size if size else -math.inf
+                for value, size in zip(values, lengths, strict=True)
+            ]
+        elif self._name == "acc_mutual_info" and len(alone) == len(values):
+            values = [value - other for value, other in zip(values, alone, strict=True)]
+        return str(max(range(len(values)), key=values.__getitem__))
+
+
+def unknown_metric(metric: str, known: Iterable[str]) -> str:
+    """Return why a metric cannot decide, empty if it is among the known ones."""
+    names = list(known)
+    return (
+        "" if metric in names else f"it has no metric {metric!r}, but {', '.join(names) or 'none'}"
+    )
 
 
 def check_answerable(task: Any, documents: Iterable[Mapping[str, Any]]) -> None:
@@ -124,7 +162,8 @@ def check_answerable(task: Any, documents: Iterable[Mapping[str, Any]]) -> None:
             right = target if isinstance(target, list) else [target]
             is_there = any(_is_among(one, choices) for one in right)
         else:
-            is_there = target is not None and bool(str(target).strip())
+            choices = _lettered(target, document)
+            is_there = target is not None and bool(str(target).strip()) and not choices
         if not is_there:
             of = f" among its {len(choices)} choices" if choices else ""
             raise SetbackError(
@@ -134,14 +173,21 @@ def check_answerable(task: Any, documents: Iterable[Mapping[str, Any]]) -> None:
             )
 
 
+def _lettered(target: object, document: Mapping[str, Any]) -> Sequence[Any]:
+    """Return the options of a question, if its answer is a letter that none of them has."""
+    for column in _OPTIONS:
+        options = document.get(column)
+        if isinstance(options, list) and options and _LETTER.fullmatch(str(target)):
+            return (
+                options
+                if ord(str(target)) - ord("A") >= len(options) and target not in options
+                else ()
+            )
+    return ()
+
+
 def _is_among(target: object, choices: Sequence[Any]) -> bool:
     return 0 <= target < len(choices) if isinstance(target, int) else target in choices
-
-
-def _extracted(found: Sequence[Any]) -> str:
-    if isinstance(found[0], tuple | list):
-        return str(max(range(len(found)), key=lambda place: found[place][0]))
-    return str(found[0])
 
 
 def sha256(text: str) -> str:

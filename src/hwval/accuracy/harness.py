@@ -15,6 +15,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from urllib.parse import urlsplit
 
 from hwval.accuracy.answers import AnswerFile
 from hwval.accuracy.asking import Asking
+from hwval.accuracy.grading import Grader
 from hwval.accuracy.grading import check_answerable
 from hwval.accuracy.grading import digest
 from hwval.accuracy.grading import question_hash
@@ -36,6 +38,7 @@ from hwval.accuracy.job import PARTIAL_FILE
 from hwval.accuracy.job import RESULTS_FILE
 from hwval.accuracy.job import SAMPLES_FILE
 from hwval.accuracy.job import TABLE_FILE
+from hwval.accuracy.job import WORK_PREFIX
 from hwval.accuracy.job import Data
 from hwval.accuracy.job import Job
 from hwval.accuracy.job import News
@@ -46,15 +49,15 @@ from hwval.accuracy.job import Trouble
 from hwval.accuracy.job import write_message
 from hwval.accuracy.localdata import local_data
 from hwval.accuracy.samples import dump_samples
+from hwval.accuracy.taskfile import GENERATION
 from hwval.accuracy.taskfile import find_task
+from hwval.accuracy.taskfile import refuse_own_data
+from hwval.accuracy.taskfile import why_not_asked
 from hwval.inert import one_line
 
 __all__ = ["main"]
 
 _PATHS: Final = {"completions": "/v1/completions", "chat": "/v1/chat/completions"}
-_GENERATION: Final = "generate_until"
-# What the harness may ask a model for that is right or wrong; perplexities are neither.
-_ASKED: Final = frozenset({_GENERATION, "multiple_choice", "loglikelihood"})
 _SHOWN_CHARACTERS: Final = 300
 _REMEDY: Final = "install it with pip install 'vllm-hwval[accuracy]'"
 
@@ -84,9 +87,15 @@ def main() -> None:
 
 
 def _end_with_caller() -> None:
-    """End this process once standard input ends, which the caller holds open while it lives."""
+    """End this process once standard input ends, which the caller holds open while it lives.
+
+    A caller that was killed left the job's folder behind, with answers in it.
+    """
     while os.read(sys.stdin.fileno(), 1):
         pass
+    folder = Path(sys.argv[1]).parent
+    if folder.name.startswith(WORK_PREFIX):
+        shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
@@ -126,6 +135,7 @@ def _look(job: Job) -> Data | Setback:
         subset = sorted(job.subset) if job.subset is not None else None
         chosen = [document for _, document in task.doc_iterator(limit=job.limit, samples=subset)]
         check_answerable(task, chosen)
+        Grader(task, job.metric)  # is there such a metric?
         task.fewshot_context(chosen[0], _shots(job, task))  # are there as many examples?
         hashes = [question_hash(task, document) for document in chosen]
     except Exception as error:
@@ -167,10 +177,8 @@ def _load_task(job: Job) -> Any:
             f"its data are of commit {found}, and the matrix pins {job.revision}; is the Hub out "
             "of reach?",
         )
-    if task.OUTPUT_TYPE not in _ASKED:
-        raise SetbackError(
-            Trouble.TASK, f"it asks for {task.OUTPUT_TYPE}, which has no right and wrong answers"
-        )
+    if problem := why_not_asked(task.OUTPUT_TYPE, job.api):
+        raise SetbackError(Trouble.TASK, problem)
     if task.config.repeats > 1:
         raise SetbackError(
             Trouble.TASK, f"it asks every question {task.config.repeats} times, which is not judged"
@@ -216,6 +224,7 @@ def _task_config(job: Job) -> dict[str, Any]:
 
     (folder,) = lm_eval.tasks.__path__
     config = {**load_yaml(find_task(job.task, Path(folder)), resolve_func=True)}
+    refuse_own_data(config, {"dataset": job.dataset, "revision": job.revision})
     for key in ("tag", "group", "task_list"):  # of the harness's index, no part of a task
         config.pop(key, None)
     if job.dataset is not None:
@@ -232,7 +241,7 @@ def _dataset(job: Job, config: Mapping[str, Any], commit: str | None) -> str:
             return job.dataset
         return ", ".join(sorted(job.dataset.values()))
     name = ":".join(str(config[key]) for key in ("dataset_path", "dataset_name") if config.get(key))
-    return f"{name}@{commit or 'main'}"
+    return f"{name or 'what its own code names'}@{commit or 'main'}"
 
 
 def _model(job: Job, task: Any) -> Any:
@@ -242,8 +251,8 @@ def _model(job: Job, task: Any) -> Any:
 
     url = job.base_url + _PATHS[job.api]
     options: dict[str, Any] = {"tokenizer_backend": None, "tokenized_requests": False}
-    if task.OUTPUT_TYPE != _GENERATION:
-        options = _tokenizer_options(job, url)
+    if task.OUTPUT_TYPE != GENERATION:
+        options = _tokenizer_options(url)
     kind = LocalChatCompletion if job.api == "chat" else LocalCompletionsAPI
     return kind(
         model=job.model,
@@ -255,14 +264,10 @@ def _model(job: Job, task: Any) -> Any:
     )
 
 
-def _tokenizer_options(job: Job, url: str) -> dict[str, Any]:
+def _tokenizer_options(url: str) -> dict[str, Any]:
     """Return how log-likelihoods are asked for, which need the server's tokenizer."""
     from lm_eval.utils import check_remote_tokenizer_support
 
-    if job.api == "chat":
-        raise SetbackError(
-            Trouble.TASK, "it compares log-likelihoods, which chat does not give; use completions"
-        )
     # The tokenizer is asked as the questions are: not by way of a proxy.
     direct = (os.environ.get("no_proxy") or os.environ.get("NO_PROXY"), urlsplit(url).hostname)
     os.environ["no_proxy"] = ",".join(filter(None, direct))
@@ -313,7 +318,7 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
             f"lm-evaluation-harness counts {value:.4f} of {len(logged)} questions and hwval "
             f"{right} of {len(samples)}",
         )
-    generates = task.OUTPUT_TYPE == _GENERATION
+    generates = task.OUTPUT_TYPE == GENERATION
     stderr = values.get(f"{metric.replace(',', '_stderr,', 1)}")
     (out / SAMPLES_FILE).write_text(dump_samples(samples), "utf-8")
     (out / TABLE_FILE).write_text(make_table(results) + "\n", "utf-8")
@@ -350,6 +355,7 @@ def _finish(job: Job, task: Any, asking: Asking, results: dict[str, Any]) -> Sco
         max_tokens=(samples[0].settings or {}).get("max_tokens") if generates else None,
         duration_s=asking.duration_s,
         repeated=len(samples) - len({sample.question_hash for sample in samples}),
+        thinking=sum(sample.has_thoughts for sample in samples),
     )
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "RESULTS_FILE",
     "SAMPLES_FILE",
     "TABLE_FILE",
+    "WORK_PREFIX",
     "Data",
     "Job",
     "News",
@@ -42,6 +43,8 @@ SAMPLES_FILE: Final = "samples.jsonl"
 PARTIAL_FILE: Final = "partial.jsonl"
 TABLE_FILE: Final = "table.md"
 RESULTS_FILE: Final = "results.json"
+# Begins the name of a job's folder, which the process removes where nobody else will any more.
+WORK_PREFIX: Final = "hwval-accuracy-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +70,7 @@ class Job:
         max_tokens: Longest answer; None as the task says.
         limit: Only so many questions; None for all.
         subset: Only the questions at these positions; None for all.
+        label: Name of the task in the matrix; empty where it is the task's own.
     """
 
     task: str
@@ -85,6 +89,14 @@ class Job:
     max_tokens: int | None = None
     limit: int | None = None
     subset: tuple[int, ...] | None = None
+    label: str = ""
+
+    @property
+    def name(self) -> str:
+        """Label and task for people, who may have one task under several labels."""
+        if self.label in {"", self.task}:
+            return f"task {self.task}"
+        return f"{self.label} ({self.task})"
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -144,6 +156,8 @@ class Score:
         duration_s: Seconds from the first request to the last answer.
         repeated: Questions that stand before another one that is the same, so that they say
             nothing more.
+        thinking: Answers that hold the thoughts of a reasoning model, between ``<think>`` and
+            ``</think>``, where the filter finds answers that were not meant.
     """
 
     task: str
@@ -167,6 +181,7 @@ class Score:
     max_tokens: int | None
     duration_s: float
     repeated: int = 0
+    thinking: int = 0
 
     @property
     def is_whole(self) -> bool:
@@ -198,8 +213,10 @@ class Trouble(StrEnum):
     """The data cannot be had, or are not what the matrix says."""
     UNREACHABLE = "unreachable"
     """The server gave no answer."""
+    STATUS = "status"
+    """The server answered with the status of an error."""
     REFUSED = "refused"
-    """The server answered with an error, or not in the agreed form."""
+    """The server answered, but not in the agreed form."""
     HARNESS = "harness"
     """lm-evaluation-harness failed, or hwval did."""
 

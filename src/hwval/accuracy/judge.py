@@ -27,6 +27,7 @@ from hwval.stats import mcnemar_exact
 from hwval.stats import wilson_interval
 from hwval.stats.paired import paired_interval
 from hwval.stats.paired import smallest_paired_loss
+from hwval.stats.proportion import exact_interval
 from hwval.threshold import Check
 from hwval.verdict import Outcome
 
@@ -42,6 +43,8 @@ _CONFIDENCE: Final = 0.90
 # Share of questions that may be another one again: more of them feign certainty, since the
 # intervals take every question for one of its own. Sets of questions that people made have less.
 _MOST_REPEATED: Final = 0.05
+# Share of answers that hold thoughts, from where on it is the model's way and no slip.
+_MANY_THINKING: Final = 0.1
 
 
 def describe(label: str, section: TaskSection, score: Score) -> str:
@@ -201,7 +204,7 @@ def _judge_share(
 ) -> Check | None:
     if limit is None:
         return None
-    share = wilson_interval(*counts, _CONFIDENCE)
+    share = exact_interval(*counts, _CONFIDENCE)
     outcome = Outcome.PASS
     if share.mean > limit:
         outcome = Outcome.FAIL if share.low > limit else Outcome.INCONCLUSIVE
@@ -283,6 +286,11 @@ def _deviations(section: TaskSection, score: Score) -> list[str]:
         found.append(f"{score.unparsed} unparsed, which count as wrong")
     if score.cut_off:
         found.append(f"{score.cut_off} cut off at the longest length")
+    if score.thinking > _MANY_THINKING * score.questions:
+        found.append(
+            f"{score.thinking} answers hold thoughts (<think>), in which the task's filter finds "
+            "answers too: ask with api: chat and engine: {reasoning-parser: NAME}"
+        )
     if score.repeated:
         found.append(f"{score.repeated} questions stand in the data more than once")
     if score.reused:

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from hwval.accuracy.grading import other_data
+from hwval.accuracy.grading import unknown_metric
 from hwval.accuracy.job import Data
 from hwval.accuracy.job import Job
 from hwval.accuracy.job import Setback
@@ -19,7 +21,12 @@ from hwval.accuracy.process import look_at_data
 from hwval.accuracy.promise import SHIPPED
 from hwval.accuracy.promise import TaskSection
 from hwval.accuracy.promise import dataset_place
+from hwval.accuracy.taskfile import GENERATION
+from hwval.accuracy.taskfile import MADE_BY_CODE
 from hwval.accuracy.taskfile import find_task
+from hwval.accuracy.taskfile import read_task
+from hwval.accuracy.taskfile import refuse_own_data
+from hwval.accuracy.taskfile import why_not_asked
 
 __all__ = ["data_problems", "known_problem", "task_problem"]
 
@@ -28,15 +35,22 @@ _SURE = frozenset({Trouble.DATASET, Trouble.TASK})
 
 
 def task_problem(label: str, section: TaskSection) -> str | None:
-    """Return why lm-evaluation-harness, where it is installed, has no such task; None if it has.
+    """Return why a task cannot be asked as the matrix wants it; None if nothing is known against.
 
-    Takes a tenth of a second, and three for a name that it does not know; each name once.
+    Tasks are known where lm-evaluation-harness is installed. Takes a tenth of a second, and three
+    for a name that it does not know; each name once.
 
     Args:
         label: Name of the task in the matrix.
         section: What the matrix says of it.
     """
-    return _task_problem(section.task or label)
+    name = section.task or label
+    try:
+        description = _description(name)
+        problem = description and _description_problem(description, section)
+    except (SetbackError, ValueError, OSError) as error:
+        problem = str(error)
+    return f"task {name}: {problem}" if problem else None
 
 
 def known_problem(label: str, section: TaskSection) -> str | None:
@@ -118,19 +132,33 @@ def _job(section: TaskSection) -> Job:
         dataset=dataset_place(section),
         revision=section.revision,
         samples_sha256=section.samples_sha256,
+        metric=section.metric,
         shots=section.shots,
         limit=section.limit,
         subset=section.subset,
     )
 
 
+def _description_problem(description: Mapping[str, Any], section: TaskSection) -> str:
+    """Return what of a section a task's description rules out, empty if nothing is."""
+    refuse_own_data(description, {"dataset": section.dataset, "revision": section.revision})
+    if MADE_BY_CODE in description:
+        return ""  # its code says what it asks for
+    if problem := why_not_asked(description.get("output_type") or GENERATION, section.api):
+        return problem
+    metrics = [one["metric"] for one in description.get("metric_list") or ()]
+    filters = [one["name"] for one in description.get("filter_list") or ({"name": "none"},)]
+    # Metrics that are code have their names in it; where none are listed, the harness has some.
+    if section.metric is None or not metrics or None in metrics:
+        return ""
+    return unknown_metric(section.metric, [f"{one},{by}" for by in filters for one in metrics])
+
+
 @lru_cache(maxsize=2**10)
-def _task_problem(name: str) -> str | None:
+def _description(name: str) -> Mapping[str, Any] | None:
+    """Return what lm-evaluation-harness says of a task; None where it is not installed."""
     harness = find_spec("lm_eval")
-    try:
-        for folder in (harness and harness.submodule_search_locations) or ():
-            if (Path(folder) / "tasks").is_dir():
-                find_task(name, Path(folder) / "tasks")
-    except SetbackError as error:
-        return f"task {name}: {error}"
+    for folder in (harness and harness.submodule_search_locations) or ():
+        if (Path(folder) / "tasks").is_dir():
+            return read_task(find_task(name, Path(folder) / "tasks"))
     return None

@@ -7,19 +7,23 @@ from __future__ import annotations
 
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import contextmanager
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Final
 
 from hwval.accuracy.job import DATA_ONLY
 from hwval.accuracy.job import KEY_VARIABLE
+from hwval.accuracy.job import WORK_PREFIX
 from hwval.accuracy.job import Data
 from hwval.accuracy.job import Job
 from hwval.accuracy.job import News
@@ -27,25 +31,45 @@ from hwval.accuracy.job import Score
 from hwval.accuracy.job import Setback
 from hwval.accuracy.job import Trouble
 from hwval.accuracy.job import read_message
+from hwval.clock import utc_now
 from hwval.errors import EngineUnreachable
 from hwval.errors import HwvalError
 from hwval.errors import LabError
+from hwval.errors import RequestRefused
 from hwval.errors import ResponseError
 from hwval.errors import UsageError
 
-__all__ = ["LOG_FILE", "look_at_data", "run_task"]
+__all__ = ["LOG_FILE", "look_at_data", "run_task", "work_folder"]
 
 LOG_FILE: Final = "harness.log"
 _JOB_FILE: Final = "job.json"
 _CHUNK_BYTES: Final = 2**16
+# A job writes far more often: an older folder is nobody's any more.
+_FORGOTTEN_S: Final = 86_400.0
 _ERRORS: Final[dict[Trouble, type[HwvalError]]] = {
     Trouble.MISSING: LabError,
     Trouble.TASK: UsageError,
     Trouble.DATASET: LabError,
     Trouble.UNREACHABLE: EngineUnreachable,
+    Trouble.STATUS: RequestRefused,
     Trouble.REFUSED: ResponseError,
     Trouble.HARNESS: HwvalError,
 }
+
+
+@contextmanager
+def work_folder() -> Iterator[Path]:
+    """Give a folder for the files of a job, gone behind the block or the death of this process.
+
+    The process that asks removes it then; if that was killed too, a job of another day does.
+    """
+    for left in Path(gettempdir()).glob(f"{WORK_PREFIX}*"):
+        with suppress(OSError):  # of another user, or gone meanwhile
+            times = [path.stat().st_mtime for path in (left, *left.iterdir())]
+            if utc_now().timestamp() - max(times) > _FORGOTTEN_S:
+                shutil.rmtree(left)
+    with TemporaryDirectory(prefix=WORK_PREFIX) as folder:
+        yield Path(folder)
 
 
 def run_task(
@@ -73,7 +97,8 @@ def run_task(
         LabError: lm-evaluation-harness or the data are missing, or the data are other ones.
         UsageError: The task is not what the matrix takes it for.
         EngineUnreachable: The server gave no answer.
-        ResponseError: The server answered with an error.
+        RequestRefused: The server answered with the status of an error.
+        ResponseError: The server answered, but not in the agreed form.
         HwvalError: lm-evaluation-harness failed or hung.
     """
     folder = Path(job.out_dir)
@@ -122,8 +147,8 @@ def look_at_data(
     """
     network = {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"} if offline else {}
     found: list[Data | Setback | None] = []
-    with TemporaryDirectory(prefix="hwval-accuracy-") as folder:
-        job_path = Path(folder) / _JOB_FILE
+    with work_folder() as folder:
+        job_path = folder / _JOB_FILE
         job_path.write_text("".join(job.to_json() + "\n" for job in jobs), "utf-8")
         with subprocess.Popen(
             [python, "-P", "-m", "hwval.accuracy.harness", str(job_path), DATA_ONLY],
@@ -204,5 +229,6 @@ def _setback(text: str, last: News | None) -> Setback:
 
 
 def _error(job: Job, end: Setback) -> HwvalError:
-    so_far = f" ({end.answered} of {end.questions} questions answered)" if end.answered else ""
-    return _ERRORS[end.trouble](f"task {job.task}: {end.text}{so_far}")
+    kept = "; the answers are kept, and the next run asks the rest" if job.answers_file else ""
+    so_far = f" ({end.answered} of {end.questions} questions answered{kept})"
+    return _ERRORS[end.trouble](f"{job.name}: {end.text}{so_far if end.answered else ''}")

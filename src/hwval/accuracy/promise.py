@@ -20,6 +20,8 @@ from hwval.accuracy.questions import questions_folder
 from hwval.catalogue import Capability
 from hwval.errors import UsageError
 from hwval.yamlfile import WrittenFloat
+from hwval.yamlmodel import PART_SCHEMA
+from hwval.yamlmodel import Part
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
 
@@ -38,17 +40,6 @@ _NEEDED_FOR: Final = {
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
-_PERCENT: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*")
-
-
-def _read_share(value: object) -> object:
-    """Read ``3 %`` and 0.03 alike; 3 alone could be either and is refused by the range."""
-    if isinstance(value, str):
-        match = _PERCENT.fullmatch(value)
-        if match is None:
-            raise ValueError(f"{value!r} is no share; write 0.03 or 3 %")
-        return float(match[1]) / 100
-    return float(value) if isinstance(value, WrittenFloat) else value
 
 
 def _read_version(value: object) -> object:
@@ -100,10 +91,8 @@ def _check_subset(indices: tuple[int, ...]) -> tuple[int, ...]:
 
 
 _NonEmpty = Annotated[str, Field(min_length=1)]
-_Share = BeforeValidator(_read_share)
-_SHARE_SCHEMA: Final = WithJsonSchema({"type": ["number", "string"], "examples": [0.03, "3 %"]})
-_Proportion = Annotated[float, _Share, Field(gt=0, lt=1), _SHARE_SCHEMA]
-_Limit = Annotated[float, _Share, Field(ge=0, le=1), _SHARE_SCHEMA]
+_Proportion = Annotated[float, Part, Field(gt=0, lt=1), PART_SCHEMA]
+_Limit = Annotated[float, Part, Field(ge=0, le=1), PART_SCHEMA]
 _Count = Annotated[int, Field(ge=1, strict=True)]
 _Index = Annotated[int, Field(ge=0, strict=True)]
 _Version = Annotated[
@@ -120,7 +109,7 @@ class TaskSection(YamlModel):
     """Share of right answers elsewhere; without one the score is measured and not judged."""
     n: _Count | None = None
     """Questions behind the reference."""
-    stderr: Annotated[float, _Share, Field(gt=0, lt=0.5), _SHARE_SCHEMA] | None = None
+    stderr: Annotated[float, Part, Field(gt=0, lt=0.5), PART_SCHEMA] | None = None
     """Standard error of the reference, where its number of questions is not known."""
     margin: _Proportion | None = None
     """Loss against the reference, or against ``paired_with``, that is still accepted."""

@@ -89,6 +89,12 @@ class Sample:
         return self.finish_reason == "length"
 
     @property
+    def has_thoughts(self) -> bool:
+        """Whether a reasoning model's thoughts stand in it, which may name other answers."""
+        # The chat template may have said the beginning.
+        return "<think>" in self.answer or "</think>" in self.answer
+
+    @property
     def has_ended(self) -> bool:
         """Whether it surely ended by itself, so that no other length would have changed it."""
         return self.finish_reason not in {"length", ""}

@@ -67,7 +67,7 @@ def _checks(answer: VerdictRecord) -> str:
     rows = [
         (
             check.outcome.value,
-            check.metric,
+            check.name,
             f"{check.value} ({check.spread})" if check.spread else check.value,
             check.limit,
             check.share_of_ceiling,

@@ -63,6 +63,27 @@ class Embeddings:
     texts: tuple[str, ...]
     vectors: tuple[tuple[float, ...], ...]
 
+    def least_cosine(self, vectors: Sequence[Vector], *, model: str) -> float:
+        """Return the least cosine between these vectors and those of another cell.
+
+        Args:
+            vectors: Of the same texts, in their order.
+            model: Whose they are. Another model of the same dimension is taken, as a quantized one
+                is held against the one that it was made from.
+
+        Raises:
+            UsageError: They are of another model, of another dimension.
+            ResponseError: They have no angle, or of the same model another dimension.
+        """
+        own, other = len(self.vectors[0]), {len(vector) for vector in vectors}
+        if model != self.model and other != {own}:
+            raise UsageError(
+                f"the embeddings of {self.cell} are of the model {self.model} and have {own} "
+                f"elements, those of {model} {' or '.join(map(str, sorted(other)))}; name another "
+                "reference"
+            )
+        return lowest_cosine(self.vectors, vectors)
+
     def to_json(self) -> str:
         """Return the file's content."""
         content = {
@@ -138,7 +159,7 @@ def load_embeddings(path: Path) -> Embeddings:
     """Read vectors that an earlier run recorded.
 
     Raises:
-        UsageError: No such file, or it is none, or of other texts.
+        UsageError: No such file, or it is none, of other texts, or of vectors without an angle.
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -147,8 +168,21 @@ def load_embeddings(path: Path) -> Embeddings:
         if tuple(content["texts"]) != TEXTS:
             raise UsageError(f"{path}: embeddings of other texts; record them anew")
         vectors = tuple(tuple(map(float, vector)) for vector in content["vectors"])
+        if problem := _why_no_reference(vectors):
+            raise UsageError(f"{path}: {problem}; record them anew")
         return Embeddings(str(content["cell"]), str(content["model"]), TEXTS, vectors)
     except OSError as error:
         raise UsageError(f"read the embeddings {path}: {error.strerror or error}") from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise UsageError(f"{path}: {error!r}, expected embeddings that hwval wrote") from error
+
+
+def _why_no_reference(vectors: Sequence[Vector]) -> str:
+    """Return why nothing can be held against vectors, empty if something can."""
+    if len(vectors) != len(TEXTS):
+        return f"{len(vectors)} vectors of {len(TEXTS)} texts"
+    dimensions = sorted({len(vector) for vector in vectors})
+    if len(dimensions) > 1:
+        return f"vectors of {' and '.join(map(str, dimensions))} elements"
+    bad = [place for place, one in enumerate(vectors) if not 0 < length(one) < math.inf]
+    return f"vector {bad[0]} has the length {length(vectors[bad[0]])}" if bad else ""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from hwval.errors import ResponseError
 from hwval.generate import Generation
 
-__all__ = ["ANSWER", "depths_without_answer", "haystack", "sentences_within"]
+__all__ = ["ANSWER", "Search", "haystack", "look_for_needle", "sentences_within"]
 
 _MEASURED_SENTENCES: Final = (8, 24)
 _ANSWER_TOKENS: Final = 16
@@ -26,6 +27,19 @@ _QUESTION: Final = (
     "\n\nQuestion: Which number is on the lighthouse door?\n"
     "Answer: The number on the lighthouse door is"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What became of looking for the needle.
+
+    Attributes:
+        prompt_tokens: Tokens of the shortest prompt that was sent, as the server counts them.
+        missed: Depths at which the needle was not found again, with what was said there.
+    """
+
+    prompt_tokens: int
+    missed: tuple[str, ...]
 
 
 def haystack(sentences: int, depth: float) -> str:
@@ -56,20 +70,20 @@ def sentences_within(tokens: int, *, few: tuple[int, int], many: tuple[int, int]
     return max(int(few[0] + (tokens - few[1]) / per_sentence), 0)
 
 
-def depths_without_answer(ask: Generation, tokens: int, depths: Sequence[float]) -> list[str]:
-    """Return the depths at which the needle is not found again, with what was said there.
+def look_for_needle(ask: Generation, tokens: int, depths: Sequence[float]) -> Search:
+    """Ask for the needle at every depth of a text.
 
     Args:
         ask: The engine.
         tokens: Length of the prompts, by its own count.
-        depths: From 0 (the beginning) to 1 (the end).
+        depths: From 0 (the beginning) to 1 (the end), at least one.
 
     Raises:
         ResponseError: The server does not count tokens, or counts far fewer than it was sent.
     """
     few, many = ((count, _count_tokens(ask, count)) for count in _MEASURED_SENTENCES)
     sentences = sentences_within(tokens - _ANSWER_TOKENS, few=few, many=many)
-    missed = []
+    missed, sent_tokens = [], []
     for depth in depths:
         answer = ask.complete(haystack(sentences, depth), max_tokens=_ANSWER_TOKENS)
         if answer.prompt_tokens + _ANSWER_TOKENS < _SHORTEST * tokens:
@@ -77,9 +91,10 @@ def depths_without_answer(ask: Generation, tokens: int, depths: Sequence[float])
                 f"a prompt of about {tokens} tokens was sent, and the server counts "
                 f"{answer.prompt_tokens}: what it answers says nothing of that length"
             )
+        sent_tokens.append(answer.prompt_tokens)
         if not _FOUND.search(answer.text):
-            missed.append(f"at {depth:.0%} of {tokens} tokens: {answer.text!r}")
-    return missed
+            missed.append(f"at {depth:.0%} of {answer.prompt_tokens} tokens: {answer.text!r}")
+    return Search(min(sent_tokens), tuple(missed))
 
 
 def _count_tokens(ask: Generation, sentences: int) -> int:

@@ -5,17 +5,15 @@ Source: PNG Specification, third edition (W3C, 2025): chunks, filter 0, colour t
 
 from __future__ import annotations
 
-import math
 import re
 import struct
 import zlib
 from collections.abc import Callable
 from collections.abc import Container
 from collections.abc import Mapping
-from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["COLOURS", "SHAPES", "UNLIKE", "draw_png", "names_alone", "unlikeness"]
+__all__ = ["COLOURS", "SHAPES", "draw_png", "names_alone"]
 
 _SIDE_PIXELS: Final = 336
 _WHITE: Final = bytes((255, 255, 255))
@@ -33,10 +31,6 @@ SHAPES: Final[Mapping[str, Callable[[float, float], bool]]] = {
     "triangle": lambda x, y: -0.7 <= y <= 0.6 and abs(x) <= (y + 0.7) * 0.6,
 }
 """Name -> whether a point belongs to it."""
-
-
-UNLIKE: Final = math.inf
-"""How far apart answers of other tokens are."""
 
 
 def draw_png(shape: str, colour: str) -> bytes:
@@ -69,21 +63,6 @@ def names_alone(answer: str, wanted: str, names: Container[str]) -> bool:
         names: It and all others.
     """
     return {word for word in re.findall(r"[a-z]+", answer) if word in names} == {wanted}
-
-
-def unlikeness(one: Sequence[tuple[str, float]], other: Sequence[tuple[str, float]]) -> float:
-    """Return how far apart two answers are: the widest gap of log probabilities, in nats.
-
-    Args:
-        one: Tokens with their log probabilities.
-        other: Those of another answer.
-
-    Returns:
-        0 and more; `UNLIKE` where the tokens are others.
-    """
-    if [token for token, _ in one] != [token for token, _ in other]:
-        return UNLIKE
-    return max((abs(a - b) for (_, a), (_, b) in zip(one, other, strict=True)), default=0.0)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

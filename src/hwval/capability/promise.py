@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 from typing import Final
 from typing import Literal
@@ -12,6 +14,7 @@ from pydantic import StrictBool
 from pydantic import StrictInt
 from pydantic import model_validator
 
+from hwval.capability.embedding import load_embeddings
 from hwval.catalogue import Capability
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
@@ -21,6 +24,10 @@ __all__ = ["QUESTIONS", "CapabilitiesSection", "EmbeddingsSection", "NeedleSecti
 _Count = Annotated[StrictInt, Field(gt=0)]
 _Depth = Annotated[float, Field(ge=0, le=1, strict=True)]
 _Name = Annotated[str, Field(min_length=1)]
+
+# As long as the prompt that tells how many tokens a sentence has; beside it the sentence that is
+# sought and the question take a tenth.
+_LEAST_NEEDLE_TOKENS: Final = 512
 
 QUESTIONS: Final = {
     "embedding_dimension": Capability.EMBEDDINGS,
@@ -33,6 +40,7 @@ QUESTIONS: Final = {
     "picture_colour": Capability.VISION,
     "picture_shape": Capability.VISION,
     "audio_in": Capability.AUDIO_IN,
+    "audio_heard": Capability.AUDIO_IN,
     "audio_out": Capability.AUDIO_OUT,
     "tool_named": Capability.TOOLS,
     "tool_required": Capability.TOOLS,
@@ -63,6 +71,15 @@ class NeedleSection(YamlModel):
     """Length of the context, by the server's own count."""
     depths: tuple[_Depth, ...] = (0.0, 0.25, 0.5, 0.75, 1.0)
     """Where the sentence stands: 0 is the beginning, 1 the end."""
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.tokens < _LEAST_NEEDLE_TOKENS:
+            problem = f"{self.tokens} tokens are no long context, expected {_LEAST_NEEDLE_TOKENS}"
+            raise problem_at("tokens", f"{problem} or more")
+        if not self.depths:
+            raise problem_at("depths", "names no depth, so that nothing would be asked")
+        return self
 
 
 class AudioSection(YamlModel):
@@ -99,10 +116,10 @@ class CapabilitiesSection(YamlModel):
         return QUESTIONS[question] in self.promised(offered)
 
     @property
-    def files(self) -> dict[tuple[str, ...], str]:
-        """Keys inside this section -> file that the matrix names there, relative to itself."""
+    def files(self) -> dict[tuple[str, ...], tuple[str, Callable[[Path], object]]]:
+        """Keys inside this section -> file named there, relative to the matrix, and its reader."""
         file = self.embeddings.reference
-        return {} if file is None else {("embeddings", "reference"): file}
+        return {} if file is None else {("embeddings", "reference"): (file, load_embeddings)}
 
     @model_validator(mode="after")
     def _check(self) -> Self:

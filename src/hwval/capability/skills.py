@@ -17,6 +17,7 @@ from typing import Any
 from typing import Final
 
 from hwval.capability.picture import draw_png
+from hwval.capability.sound import TONE_HZ
 from hwval.capability.sound import make_tone
 from hwval.capability.structured import CITY
 from hwval.capability.structured import SCHEMA
@@ -37,6 +38,7 @@ _FEW_TOKENS: Final = 16
 _SHORT_TOKENS: Final = 64
 _LONG_TOKENS: Final = 512
 _SHOWN_CHARACTERS: Final = 300
+_HEARD: Final = "What do you hear? Answer in one sentence."
 # Greedy decoding of random weights chooses blanks for ever, which JSON allows between its parts.
 _UNSTUCK: Final[Mapping[str, Any]] = {"temperature": 1.0, "seed": 7}
 _GREEDY: Final[Mapping[str, Any]] = {"temperature": 0.0}
@@ -147,11 +149,12 @@ class Skills:
 
         Empty if the server tells none.
         """
-        question = _text("What is in the picture?")
-        parts = [_picture(shape, colour), question]
-        answer = self._chat(parts, max_tokens=_FEW_TOKENS, logprobs=True, **_GREEDY)
-        told = answer.choices[0].logprobs
-        return tuple((token.token, token.logprob) for token in (told and told.content) or ())
+        return self._told([_picture(shape, colour), _text("What is in the picture?")])
+
+    @in_agreed_form()
+    def hear_tone(self, hertz: float) -> tuple[tuple[str, float], ...]:
+        """Send a tone with a chat request and return tokens of the answer, as `read_picture`."""
+        return self._told([_tone(hertz), _text(_HEARD)])
 
     @in_agreed_form()
     def transcribe_tone(self) -> str:
@@ -170,9 +173,7 @@ class Skills:
 
     def describe_tone(self) -> str:
         """Send a tone with a chat request and return what the model says."""
-        sound = base64.b64encode(make_tone()).decode("ascii")
-        part = {"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}}
-        return self._chat_text([part, _text("What do you hear? Answer in one sentence.")])
+        return self._chat_text([_tone(), _text(_HEARD)])
 
     @in_agreed_form()
     def speak(self, voice: str | None) -> bytes:
@@ -266,6 +267,11 @@ class Skills:
         answer = self._chat(parts, max_tokens=_SHORT_TOKENS, **_GREEDY)
         return _content(answer.choices[0])
 
+    def _told(self, parts: list[dict[str, Any]]) -> tuple[tuple[str, float], ...]:
+        answer = self._chat(parts, max_tokens=_FEW_TOKENS, logprobs=True, **_GREEDY)
+        told = answer.choices[0].logprobs
+        return tuple((token.token, token.logprob) for token in (told and told.content) or ())
+
     def _chat(self, content: str | list[dict[str, Any]], **wishes: Any) -> ChatCompletion:
         messages = [{"role": "user", "content": content}]
         request: dict[str, Any] = {"model": self._model, "messages": messages, **wishes}
@@ -300,6 +306,11 @@ def _content(choice: Any) -> str:
 def _picture(shape: str, colour: str) -> dict[str, Any]:
     picture = base64.b64encode(draw_png(shape, colour)).decode("ascii")
     return {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{picture}"}}
+
+
+def _tone(hertz: float = TONE_HZ) -> dict[str, Any]:
+    sound = base64.b64encode(make_tone(hertz)).decode("ascii")
+    return {"type": "input_audio", "input_audio": {"data": sound, "format": "wav"}}
 
 
 def _text(text: str) -> dict[str, Any]:

@@ -14,10 +14,12 @@ import sys
 import wave
 from typing import Final
 
-__all__ = ["make_tone", "trouble_with", "why_not_judged"]
+__all__ = ["OTHER_TONE_HZ", "TONE_HZ", "make_tone", "trouble_with", "why_not_judged"]
 
+TONE_HZ: Final = 440.0
+OTHER_TONE_HZ: Final = 880.0
+"""An octave above: both are where models of speech listen best."""
 _RATE_HZ: Final = 16_000  # what speech models are trained on
-_TONE_HZ: Final = 440.0
 _DURATION_S: Final = 1.5
 _FULL_SCALE: Final = 32767
 # Speech is never that short or that quiet; silence and noise of the last bit are.
@@ -51,10 +53,14 @@ _OTHER_FORMATS: Final = {
 """First bytes of a file -> its format."""
 
 
-def make_tone() -> bytes:
-    """Return a WAV file: 1.5 s of a tone of 440 Hz, one channel, 16 bits, 16 kHz."""
+def make_tone(hertz: float = TONE_HZ) -> bytes:
+    """Return a WAV file: 1.5 s of a tone, one channel, 16 bits, 16 kHz.
+
+    Args:
+        hertz: Its frequency, below 8 kHz.
+    """
     count = int(_RATE_HZ * _DURATION_S)
-    step = 2 * math.pi * _TONE_HZ / _RATE_HZ
+    step = 2 * math.pi * hertz / _RATE_HZ
     samples = array.array("h", (round(_FULL_SCALE / 3 * math.sin(step * n)) for n in range(count)))
     file = io.BytesIO()
     with wave.open(file, "wb") as sound:

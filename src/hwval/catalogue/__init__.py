@@ -127,7 +127,7 @@ class Catalogue:
             return _existing(plain, known or ModelFacts(source="outside the catalogue"))
         if reference.startswith("/"):
             return ModelFacts(source="a path")
-        near = near_names(reference, self.models_by_name)
+        near = _near_synthetic(reference) or near_names(reference, self.models_by_name)
         forms = "others are written hub:ORG/NAME[@REVISION], synthetic:NAME or /absolute/path"
         raise UsageError(f"model {reference!r} is not in the catalogue ({forms}); {near}")
 
@@ -208,6 +208,15 @@ def _external(reference: str) -> ImageFacts:
         engine=EngineKind.EXTERNAL,
         source="a server that already runs",
     )
+
+
+def _near_synthetic(reference: str) -> str:
+    """Return the synthetic model that a reference without its prefix means, empty if none."""
+    from hwval.synthetic.architecture import ARCHITECTURES
+
+    kind, _, name = reference.lower().rpartition(":")
+    is_meant = name in ARCHITECTURES if kind in {"", "synthetic"} else False
+    return near_names(name, [name], prefix="synthetic:") if is_meant else ""
 
 
 def _synthetic(reference: str) -> ModelFacts:

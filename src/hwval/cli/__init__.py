@@ -5,8 +5,11 @@ Exit status: 0 fine, 1 a negative answer, 2 wrong usage or unreadable input (one
 
 from __future__ import annotations
 
+import re
 import sys
+from io import TextIOWrapper
 from typing import Annotated
+from typing import Final
 from typing import NoReturn
 
 import typer
@@ -23,6 +26,9 @@ from hwval.errors import HwvalError
 
 __all__ = ["app", "main"]
 
+# What a shell makes of a variable that is not set: it would stand for the folder one is in.
+_EMPTY: Final = re.compile(r"(--[a-z-]+=)?")
+
 app = typer.Typer(
     name="hwval",
     help="Explains hardware validation runs of vLLM. The runs themselves: `pytest -m rocm`.",
@@ -30,7 +36,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for _command in (
+_COMMANDS: Final = (
     host.probe,
     host.doctor,
     cells.plan,
@@ -41,7 +47,8 @@ for _command in (
     compare.compare,
     ci_matrix.ci_matrix,
     runs.reap,
-):
+)
+for _command in _COMMANDS:
     app.command()(_command)
 
 
@@ -59,6 +66,11 @@ def main() -> None:
     """Run the command; a person's mistake is one line and exit status 2."""
     if sys.stdout is None:  # the caller has closed it
         _refuse("standard output is closed, and there is nowhere to answer")
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal that lacks a character of a log or a matrix still gets the answer.
+        sys.stdout.reconfigure(errors="backslashreplace")
+    for argument in filter(_EMPTY.fullmatch, sys.argv[1:]):
+        _refuse(f"{argument or 'an argument'} is empty; is a variable of the shell not set?")
     try:
         sys.exit(app(prog_name="hwval", standalone_mode=False) or 0)
     except typer.TyperException as error:
@@ -75,7 +87,11 @@ def main() -> None:
 
 def _command_of(error: typer.TyperException) -> str:
     context = getattr(error, "ctx", None)
-    return "hwval" if context is None else str(context.command_path)
+    if context is not None:
+        return str(context.command_path)
+    # An option without its value is refused before anybody knows whose it is.
+    names = {command.__name__.replace("_", "-") for command in _COMMANDS}
+    return " ".join(["hwval", *(name for name in sys.argv[1:2] if name in names)])
 
 
 def _refuse(message: str) -> NoReturn:

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from hwval.cli.common import print_trimmed
 from hwval.diagnosis import Diagnosis
 from hwval.diagnosis.rules import load_rules
 from hwval.inert import one_line
@@ -96,7 +97,7 @@ def print_overview(console: Console, answers: Sequence[tuple[str, Diagnosis | No
             Text(_family(answer)),
         )
     console.print()
-    console.print(table)
+    print_trimmed(console, table)
 
 
 def _family(answer: Diagnosis | None) -> str:

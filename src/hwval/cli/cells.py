@@ -12,14 +12,15 @@ from typing import Annotated
 from typing import Any
 
 import typer
-from rich.table import Table
 
 from hwval.cli.common import AsJson
 from hwval.cli.common import Matrices
 from hwval.cli.common import cache_dir
+from hwval.cli.common import check_tasks
 from hwval.cli.common import console
 from hwval.cli.common import default_matrices
 from hwval.errors import SelectionError
+from hwval.errors import UsageError
 
 if TYPE_CHECKING:
     from hwval.placement import PlacedCell
@@ -61,7 +62,7 @@ def plan(
 
     selection = _select(matrix, host, image=image, fetch=hub)
     if as_json:
-        typer.echo(json.dumps(_plan_json(selection), indent=2, ensure_ascii=False))
+        typer.echo(json.dumps(_plan_json(selection), indent=2))
         return
     if sys.stdout.isatty():
         lines = terminal_lines(selection.placed, shutil.get_terminal_size().columns)
@@ -78,39 +79,37 @@ def show(
         bool, typer.Option("--docker", help="Print the `docker run` line that reproduces it.")
     ] = False,
     host: HostFile = None,
+    as_json: AsJson = False,
 ) -> None:
-    """Print one cell in full."""
+    """Print one cell in full: how it is started, what is planned, promised and asked."""
     from hwval.matrix import select_cells
 
-    placed = _select(matrix, host).placed
-    chosen = select_cells([candidate.entry for candidate in placed], [cell])
+    if docker and as_json:
+        raise UsageError("--docker and --json exclude each other: a command line is no JSON")
+    selection = _select(matrix, host)
+    chosen = select_cells([candidate.entry for candidate in selection.placed], [cell])
     if len(chosen) != 1:
         raise SelectionError(f"{cell!r} names {len(chosen)} cells; name one")
-    entry = chosen[0]
-    found = next(candidate for candidate in placed if candidate.cell == entry.cell)
+    found = next(one for one in selection.placed if one.cell == chosen[0].cell)
     if docker:
         if found.why_not:
             typer.echo(f"# not for this host: {found.why_not}; device nodes are left out")
         typer.echo(_docker_line(found))
         return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    for name in ("id", "hardware", "device_count", "image", "model", "dtype", "variant"):
-        table.add_row(name.replace("_", " "), str(getattr(entry.cell, name)) or "none")
-    for name, value in entry.cell.engine_args:
-        table.add_row(f"--{name}", str(value))
-    for name, value in entry.cell.environment:
-        table.add_row(name, value)
-    table.add_row("markers", ", ".join(entry.markers))
-    table.add_row("from", entry.source)
-    table.add_row("here", found.why_not or found.ruled_out or "can run")
-    if found.forecast is not None:
-        why = f": {found.forecast.why}" if found.forecast.why else ""
-        table.add_row("planned", f"{found.forecast.verdict}{why}")
-        for note in found.forecast.plan.notes:
-            table.add_row("note", note.text)
-    console().print(table)
+    _print_view(found, selection, as_json=as_json)
+
+
+def _print_view(placed: PlacedCell, selection: Selection, *, as_json: bool) -> None:
+    from hwval.cli.showtable import CellView
+    from hwval.clock import utc_now
+    from hwval.redaction import Redactor
+    from hwval.redaction import secret_values
+
+    view = CellView(placed, selection, Redactor(secret_values()), utc_now().date())
+    if as_json:
+        typer.echo(json.dumps(view.to_json(), indent=2))
+    else:
+        view.print(console())
 
 
 def _select(
@@ -126,47 +125,16 @@ def _select(
 
     host = probe_host() if host_file is None else read_host(host_file)
     selection = select(matrices or default_matrices(), host, image=image, fetch=fetch)
-    _check_tasks(selection)
+    check_tasks(selection)
     return selection
 
 
-def _check_tasks(selection: Selection) -> None:
-    """Refuse tasks that lm-evaluation-harness, where it is installed, does not know.
-
-    Their data may be on another host than this one.
-    """
-    for placed in selection.placed:
-        tasks = placed.entry.promises.accuracy.tasks
-        if tasks:
-            from hwval.accuracy.precheck import task_problem
-            from hwval.errors import MatrixError
-
-            for label, section in tasks.items():
-                problem = task_problem(label, section)
-                if problem is not None:
-                    where = f"{placed.entry.source}: promises.accuracy.{label}"
-                    raise MatrixError(f"{where}: {problem} (cell {placed.cell})")
-
-
 def _plan_json(selection: Selection) -> dict[str, Any]:
+    from hwval.cli.plantable import planned_json
+
     return {
         "host": selection.host.hostname,
-        "cells": [_cell_json(placed) for placed in selection.placed],
-    }
-
-
-def _cell_json(placed: PlacedCell) -> dict[str, Any]:
-    from hwval.cli.plantable import verdict_of
-
-    planned = placed.forecast.to_json() if placed.forecast is not None else {"reasons": []}
-    elsewhere = [{"rule": "host", "text": placed.why_not}] if placed.why_not else []
-    return {
-        "cell": placed.cell.id,
-        **planned,
-        "verdict": verdict_of(placed),
-        "reasons": [*elsewhere, *planned["reasons"]],
-        "planned": planned.get("verdict"),
-        "runs": not placed.why_not and not placed.ruled_out,
+        "cells": [planned_json(placed) for placed in selection.placed],
     }
 
 

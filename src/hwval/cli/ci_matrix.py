@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hwval.cli.common import Matrices
+from hwval.cli.common import check_tasks
 from hwval.cli.common import default_matrices
 from hwval.errors import UsageError
 
@@ -53,12 +54,14 @@ def ci_matrix(
     max_cells_per_job: Annotated[
         int | None, typer.Option(min=1, help="As many jobs for each hardware as that takes.")
     ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="It prints nothing else anyway.")] = False,
 ) -> None:
     """Print the cells as jobs for self-hosted runners: `strategy.matrix` of GitHub Actions.
 
     One job for each hardware, shard or host, with pytest's arguments; what no job runs is told on
     standard error, with the reason.
     """
+    del as_json
     from hwval.ci_matrix import format_matrix
     from hwval.ci_matrix import labelled
 
@@ -91,6 +94,7 @@ def _plan_hardware(
     from hwval.placement import select
 
     selection = select(files or default_matrices(), ANY_HOST, cells=cells, image=image)
+    check_tasks(selection)
     return jobs_of_hardware(selection, shards=shards, most_cells=most_cells)
 
 
@@ -102,12 +106,13 @@ def _plan_hosts(
     from hwval.placement import select
 
     probes = {name: read_host(Path(file)) for name, file in _pairs("--host", hosts)}
-    return jobs_of_hosts(
-        {
-            name: select(files or default_matrices(), probe, cells=cells, image=image)
-            for name, probe in probes.items()
-        }
-    )
+    selections = {
+        name: select(files or default_matrices(), probe, cells=cells, image=image)
+        for name, probe in probes.items()
+    }
+    for selection in selections.values():
+        check_tasks(selection)
+    return jobs_of_hosts(selections)
 
 
 def _pairs(option: str, given: list[str]) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from hwval.compare import SpeedChange
 from hwval.compare import VerdictChange
 from hwval.inert import one_line
 from hwval.threshold import METRICS
+from hwval.units import format_count
 
 __all__ = ["print_comparison"]
 
@@ -78,7 +79,7 @@ def _counts(found: Comparison) -> Iterator[str]:
     """Yield what was compared, and of each kind of thing what became of how many."""
     alone = (("base", found.only_base), ("new", found.only_new))
     missed = [f"{len(cells):,} of the {run} run alone" for run, cells in alone if cells]
-    yield ", ".join([f"{_many(len(found.cells), 'cell')} compared", *missed])
+    yield ", ".join([f"{format_count(len(found.cells), 'cell')} compared", *missed])
     if incomparable := sum(bool(cell.incomparable) for cell in found.cells):
         yield f"  cells: {incomparable:,} incomparable"
     cells = [cell for cell in found.cells if not cell.incomparable]
@@ -91,13 +92,9 @@ def _counts(found: Comparison) -> Iterator[str]:
         words = {change: same if change is Change.SAME else str(change) for change in Change}
         parts = [f"{counts[change]:,} {words[change]}" for change in Change if counts[change]]
         if parts:
-            yield f"  {_many(len(changes), noun)}: {', '.join(parts)}"
+            yield f"  {format_count(len(changes), noun)}: {', '.join(parts)}"
     if left_out := sum(len(cell.left_out) for cell in cells):
         yield f"  not compared, for the reasons above: {left_out:,}"
-
-
-def _many(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
 def _print_cell(cell: CellChange, console: Console, *, show_all: bool) -> None:
@@ -121,7 +118,7 @@ def _print_cell(cell: CellChange, console: Console, *, show_all: bool) -> None:
         )
     if rest := len(cell.speed) - len(speed):
         it = "it" if rest == 1 else "them"
-        text = f"{_many(rest, 'more measurement')} {_UNCHANGED} (--all shows {it})"
+        text = f"{format_count(rest, 'more measurement')} {_UNCHANGED} (--all shows {it})"
         console.print(Padding(Text(text), (0, 0, 0, 2), expand=False))
     for task in cell.accuracy:
         console.print(_line(task.change, _accuracy(task)))
@@ -145,7 +142,8 @@ def _verdicts(
             text += f": {one.reason}"
         yield one, text
     for (_, question), found in behind.items():
-        yield found[0], f"{_many(len(found), 'question')} behind {question} cannot be asked now"
+        many = format_count(len(found), "question")
+        yield found[0], f"{many} behind {question} cannot be asked now"
 
 
 def _speed_table(speed: Iterable[SpeedChange], *, is_narrow: bool) -> Table:

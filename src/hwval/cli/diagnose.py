@@ -72,8 +72,6 @@ def diagnose(
             "engine; name one log"
         )
     known = _circumstances(exit_code, inspect, kernel_log, oom_killed=oom_killed)
-    # A terminal that lacks a character of the log still gets the answer.
-    sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     answers = _Answers(Redactor(secret_values()), as_json=as_json)
     for log in logs:
         answers.add(log, known)

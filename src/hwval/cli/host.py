@@ -17,6 +17,8 @@ from rich.table import Table
 from hwval.cli.common import AsJson
 from hwval.cli.common import cache_dir
 from hwval.cli.common import console
+from hwval.cli.common import print_trimmed
+from hwval.errors import UsageError
 
 if TYPE_CHECKING:
     from hwval.doctor import Check
@@ -50,16 +52,16 @@ def probe(
     from hwval.inert import visible
 
     host = _this_host()
-    text = json.dumps(host.to_json(), indent=2, ensure_ascii=False)
+    text = json.dumps(host.to_json(), indent=2)
     if save is not None:
-        save.write_text(text + "\n", "utf-8")
+        _keep(save, text)
     if as_json:
         typer.echo(text)
         return
     table = _table()
     for subject, what in host_rows(host, with_places=True):
         table.add_row(escape(visible(subject)), escape(visible(what)))
-    console().print(table)
+    print_trimmed(console(), table)
 
 
 def doctor(
@@ -95,6 +97,15 @@ def doctor(
         _print_checks(checks)
     if any(check.state is State.PROBLEM for check in checks):
         raise typer.Exit(1)
+
+
+def _keep(file: Path, text: str) -> None:
+    try:
+        file.write_text(text + "\n", "utf-8")
+    except OSError as error:
+        raise UsageError(
+            f"--save={file}: cannot be written: {error.strerror}; name a file in a folder of yours"
+        ) from error
 
 
 def _this_host() -> Host:
@@ -153,7 +164,7 @@ def _print_checks(checks: tuple[Check, ...]) -> None:
         table.add_row(
             f"[{style}]{check.state}[/{style}]", check.name, f"{escape(check.text)}{remedy}"
         )
-    console().print(table)
+    print_trimmed(console(), table)
     counts = {state: sum(check.state == state for check in checks) for state in _LEGEND}
     told = (f"{count} {_LEGEND[state][count != 1]}" for state, count in counts.items() if count)
     typer.echo(", ".join(told))

@@ -31,6 +31,7 @@ from hwval.cli.loadoptions import served_model
 from hwval.cli.loadoptions import server_of
 from hwval.cli.loadprogress import load_progress
 from hwval.errors import UsageError
+from hwval.units import format_count
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -276,12 +277,13 @@ def load(
     is_open = recorded is not None or arrivals is not None
     streams = concurrency if is_open else concurrency or _CONCURRENCY
     peak_per_s = rate if recorded is None else len(recorded) / max(1.0, recorded[-1].at_s)
-    many = read_processes(processes, streams, peak_per_s)
+    number = requests or _requests_for(streams) if recorded is None else len(recorded)
+    many = read_processes(processes, streams, peak_per_s, number)
     limits = read_limits(timeout, stall, deadline)
     seed = SystemRandom().getrandbits(_SEED_BITS) if seed is None else seed
     extra = read_body(body)
     workload = Workload(
-        requests=requests or _requests_for(streams),
+        requests=number,
         input_tokens=read_lengths("--input-tokens", input_tokens),
         output_tokens=read_lengths("--output-tokens", output_tokens),
         rate=arrivals,
@@ -353,8 +355,8 @@ def _refuse_overlong(run: LoadRun, asks: Sequence[Ask], served: ServedModel) -> 
     if found := list(beyond_context(run.samples, asks, context_tokens)):
         size = "of unknown length" if context_tokens is None else f"of {context_tokens:,} tokens"
         raise UsageError(
-            f"--input-tokens and --output-tokens: {len(found)} requests were too long for the "
-            f"server's context {size}; ask for shorter ones, or give --tokenizer"
+            f"--input-tokens and --output-tokens: {format_count(len(found), 'request')} too long "
+            f"for the server's context {size}; ask for shorter ones, or give --tokenizer"
         )
 
 

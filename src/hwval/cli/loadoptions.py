@@ -15,6 +15,7 @@ from typing import Final
 
 from hwval.errors import ResponseError
 from hwval.errors import UsageError
+from hwval.units import format_count
 
 if TYPE_CHECKING:
     from hwval.client import ServedModel
@@ -100,7 +101,7 @@ def check_options(given: Mapping[str, Any]) -> None:
             raise UsageError(f"{name} {number:,}: expected {least} to {most:,}")
 
 
-def read_processes(text: str, streams: int | None, rate_per_s: float | None) -> int:
+def read_processes(text: str, streams: int | None, rate_per_s: float | None, requests: int) -> int:
     """Return how many processes are to work, as many as the load needs with ``auto``."""
     from hwval.load import processes_for
 
@@ -109,6 +110,12 @@ def read_processes(text: str, streams: int | None, rate_per_s: float | None) -> 
     most = _PROCESSES_PER_CORE * len(os.sched_getaffinity(0))
     if not text.isdecimal() or not 1 <= int(text[:9]) <= most:
         raise UsageError(f"--processes {text!r}: expected 1 to {most} on this machine, or {AUTO}")
+    most = min(streams or requests, requests)
+    if int(text) > most:
+        raise UsageError(
+            f"--processes {text}: {format_count(most, 'request')} at a time keep no more than "
+            f"{most} busy; expected {most} at most, or {AUTO}"
+        )
     return int(text)
 
 
@@ -120,9 +127,9 @@ def read_lengths(option: str, text: str | None) -> Lengths:
         found = parse_lengths(text or DEFAULT_LENGTH)
     except UsageError as error:
         raise UsageError(f"{option}: {error}") from error
-    # The tail of a normal distribution is cut; what a person wrote is its middle.
+    # Of a normal distribution, what a person wrote is the middle.
     longest = found.high_tokens if found.spread_tokens is None else (found.high_tokens + 1) // 2
-    if max(longest, found.spread_tokens or 0) > _MOST_TOKENS:
+    if longest > _MOST_TOKENS:
         raise UsageError(f"{option} {text!r}: expected {_MOST_TOKENS:,} tokens at most")
     return found
 
@@ -200,6 +207,8 @@ def read_goals(texts: list[str], share: float | None) -> Goals:
         name, _, value = text.partition("=")
         if name not in {"ttft", "tpot", "e2el"}:
             raise UsageError(f"--slo {text!r}: expected ttft, tpot or e2el, as in ttft=500ms")
+        if f"{name}_s" in limits:
+            raise UsageError(f"--slo {text!r}: {name} has a goal already; name one of them")
         limits[f"{name}_s"] = _seconds(f"--slo {text!r}", value)
     return Goals(share=_GOAL_SHARE if share is None else share, **limits)
 

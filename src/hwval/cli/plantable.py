@@ -1,4 +1,4 @@
-"""The table of `hwval plan`: on a terminal blocks for people, in a pipe one line a cell.
+"""What `hwval plan` tells: on a terminal blocks for people, in a pipe one line a cell, or JSON.
 
 Cells of one hardware and image stand together under one heading, so that their rows stay short.
 In a pipe every row is whole: id, figures and reason, for ``grep`` and ``sort``.
@@ -13,6 +13,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from typing import Any
 from typing import Final
 from typing import NamedTuple
 
@@ -22,7 +23,14 @@ if TYPE_CHECKING:
     from hwval.forecast import Forecast
     from hwval.placement import PlacedCell
 
-__all__ = ["counts_line", "pipe_lines", "terminal_lines", "verdict_of"]
+__all__ = [
+    "counts_line",
+    "pipe_lines",
+    "planned_json",
+    "planned_words",
+    "terminal_lines",
+    "verdict_of",
+]
 
 _HEADINGS: Final = ("needs", "of", "spare", "context", "decode/s", "prefill/s")
 _INDENT: Final = " " * 12
@@ -52,6 +60,25 @@ def counts_line(cells: Sequence[PlacedCell]) -> str:
     counts = Counter(verdict_of(placed) for placed in cells)
     here = {"run": "run here", "uncertain": "uncertain here", "unknown": "unknown here"}
     return ", ".join(f"{counts[word]:,} {here.get(word, word)}" for word in _WORDS if counts[word])
+
+
+def planned_json(placed: PlacedCell) -> dict[str, Any]:
+    """Return one object of `hwval plan --json`: what is known of a cell, in base units."""
+    planned = placed.forecast.to_json() if placed.forecast is not None else {"reasons": []}
+    elsewhere = [{"rule": "host", "text": placed.why_not}] if placed.why_not else []
+    return {
+        "cell": placed.cell.id,
+        **planned,
+        "verdict": verdict_of(placed),
+        "reasons": [*elsewhere, *planned["reasons"]],
+        "planned": planned.get("verdict"),
+        "runs": not placed.why_not and not placed.ruled_out,
+    }
+
+
+def planned_words(forecast: Forecast) -> str:
+    """Return memory, context and ceilings as a sentence."""
+    return _sentence(_figures(forecast))
 
 
 def pipe_lines(cells: Sequence[PlacedCell]) -> Iterator[str]:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 from typing import Annotated
+from typing import Any
 
 import typer
 
+from hwval.cli.common import AsJson
 from hwval.cli.common import cache_dir
 from hwval.cli.common import console
 from hwval.errors import UsageError
+
+if TYPE_CHECKING:
+    from hwval.summary import Summary
 
 __all__ = ["reap", "report"]
 
@@ -22,6 +29,7 @@ def report(
         Path | None,
         typer.Option("--into", metavar="FOLDER", help="New folder for what several runs come to."),
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write sign-off and Allure results of a run again, also of one that was killed.
 
@@ -34,15 +42,41 @@ def report(
     from hwval.table import print_table
 
     run = _one_of(runs, into)
-    page, _ = write_signoff(run)
+    pages = write_signoff(run)
     loaded = read_run(run)
     write_allure(loaded, run / "allure-results")
     summary = summarise(loaded)
-    print_table(summary, console())
-    typer.echo(f"sign-off: {page}")
+    if as_json:
+        told = _summary_json(summary) | {"signoff": [str(page) for page in pages]}
+        typer.echo(json.dumps(told, indent=2))
+    else:
+        print_table(summary, console())
+        typer.echo(f"sign-off: {pages[0]}")
     is_bad = any(cell.outcome.is_bad for cell in summary.cells)
     if is_bad or not summary.is_complete:
         raise typer.Exit(1)
+
+
+def _summary_json(summary: Summary) -> dict[str, Any]:
+    """Return what a run comes to; its journal has every answer."""
+    return {
+        "run": summary.run.head.run_id,
+        "ending": summary.run.ending,
+        "complete": summary.is_complete,
+        "headline": summary.headline,
+        "counts": dict(summary.counts),
+        "question_counts": dict(summary.question_counts),
+        "cells": [
+            {
+                "cell": cell.record.cell,
+                "outcome": cell.outcome,
+                "reasons": list(cell.reasons),
+                "counts": dict(cell.counts),
+            }
+            for cell in summary.cells
+        ],
+        "warnings": list(summary.warnings),
+    }
 
 
 def _one_of(runs: list[Path], into: Path | None) -> Path:
@@ -57,11 +91,14 @@ def _one_of(runs: list[Path], into: Path | None) -> Path:
     return into
 
 
-def reap() -> None:
+def reap(as_json: AsJson = False) -> None:
     """Remove engines that runs left behind when they were killed, and nothing else."""
     from hwval.leftovers import reap_leftovers
 
     removed = reap_leftovers(cache_dir())
+    if as_json:
+        typer.echo(json.dumps({"removed": removed}, indent=2))
+        return
     for name in removed:
         typer.echo(f"removed {name}")
     typer.echo(f"{len(removed)} leftover{'' if len(removed) == 1 else 's'} removed")

@@ -66,9 +66,9 @@ class SpeedChange:
         point: Where it was measured; empty where there is one place only.
         metric: Its name, unit included.
         change: Whether it surely changed, and by at least the least change.
-        base: Mean before.
-        new: Mean now.
-        ratio: New over base, of geometric means.
+        base: Geometric mean of the rounds before: a ratio of these is what rounds tell of.
+        new: Likewise now.
+        ratio: New over base.
         low: Lower end of the 95 % interval of the ratio; None where rounds do not tell.
         high: Upper end.
         p_value: Of no difference, without regard to the other comparisons.

@@ -8,6 +8,7 @@ read here, and nothing outside of the runs' folders.
 from __future__ import annotations
 
 import math
+import statistics
 from collections import defaultdict
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -190,8 +191,8 @@ def _speed_change(
         point=point,
         metric=metric,
         change=Change.SAME,
-        base=sum(before) / len(before),
-        new=sum(now) / len(now),
+        base=statistics.geometric_mean(before),
+        new=statistics.geometric_mean(now),
         ratio=interval.mean,
         low=interval.low if is_known else None,
         high=interval.high if is_known else None,

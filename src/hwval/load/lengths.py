@@ -23,8 +23,8 @@ class Lengths:
     Attributes:
         low_tokens: Shortest, >= 1.
         high_tokens: Longest, >= ``low_tokens``.
-        spread_tokens: Standard deviation of a normal distribution around the middle, cut at the
-            ends; None for all lengths being equally likely.
+        spread_tokens: Standard deviation of a normal distribution around the middle, which has
+            nothing beyond the ends; None for all lengths being equally likely.
     """
 
     low_tokens: int
@@ -36,8 +36,10 @@ class Lengths:
         if self.spread_tokens is None:
             return random.randint(self.low_tokens, self.high_tokens)
         middle = (self.low_tokens + self.high_tokens) / 2
-        drawn = round(random.gauss(middle, self.spread_tokens))
-        return min(self.high_tokens, max(self.low_tokens, drawn))
+        while True:  # drawn anew beyond the ends, where lengths would pile up
+            drawn = round(random.gauss(middle, self.spread_tokens))
+            if self.low_tokens <= drawn <= self.high_tokens:
+                return drawn
 
 
 def parse_lengths(text: str) -> Lengths:
@@ -45,10 +47,11 @@ def parse_lengths(text: str) -> Lengths:
 
     Args:
         text: ``N``; ``A..B``, each length as likely as another; ``N~S``, a normal distribution
-            with standard deviation S, cut at 1 and at twice the mean.
+            with standard deviation S <= N, from 1 to twice the mean.
 
     Raises:
-        UsageError: None of these forms, or a length of 0.
+        UsageError: None of these forms, a length of 0, or a deviation that leaves nothing of a
+            normal distribution.
 
     Example:
         >>> parse_lengths("64..256")
@@ -60,8 +63,10 @@ def parse_lengths(text: str) -> Lengths:
     elif uniform := _UNIFORM.fullmatch(compact):
         found = Lengths(int(uniform[1]), int(uniform[2]))
     elif normal := _NORMAL.fullmatch(compact):
-        mean = int(normal[1])
-        found = Lengths(min(1, mean), max(1, 2 * mean - 1) if mean else 0, int(normal[2]))
+        mean, spread = int(normal[1]), int(normal[2])
+        if spread > mean > 0:
+            raise UsageError(f"length {text!r}: expected a deviation of {mean:,} tokens at most")
+        found = Lengths(min(1, mean), 2 * mean - 1, spread)
     else:
         raise UsageError(f"length {text!r}: expected tokens as in '128', '64..256' or '128~32'")
     if not 1 <= found.low_tokens <= found.high_tokens:

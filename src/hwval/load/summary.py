@@ -22,6 +22,7 @@ from hwval.load.failure import Failure
 from hwval.load.health import Health
 from hwval.load.run import LoadRun
 from hwval.load.sample import Sample
+from hwval.units import format_count
 
 __all__ = ["Client", "Distribution", "Goals", "Summary", "summarise"]
 
@@ -377,23 +378,25 @@ def _told_apart(more: float, less: float) -> tuple[str, str]:
 
 def _notes_on_answers(good: Sequence[Sample], per_event: float | None) -> Iterable[str]:
     if 0 < len(good) < _TAIL_SAMPLES:
-        yield f"p99 of {len(good)} requests is close to their maximum"
+        yield f"p99 of {format_count(len(good), 'request')} is close to their maximum"
     if _counted_by(good) in {"events", "mixed"}:
         yield "the server did not count tokens (no usage); events were counted in their place"
     if per_event is not None and per_event > 1.05:
         yield f"events hold {per_event:.2f} tokens on average; ITL is between events"
     if stopped := _stopped_early(good):
-        yield f"{stopped} answers ended before their full length"
+        yield f"{format_count(stopped, 'answer')} ended before the full length"
 
 
 def _notes_on_end(cut: Sequence[Sample], answered: int) -> Iterable[str]:
     unfinished = sum(bool(sample.sent_ns) for sample in cut)
     if unfinished and answered:
-        yield f"{unfinished} requests ran when the run ended; latencies lack the longest ones"
+        many = format_count(unfinished, "request")
+        yield f"{many} ran when the run ended; latencies lack the longest ones"
 
 
 def _notes_on_way(warmups: Sequence[Sample], clients: Sequence[Client]) -> Iterable[str]:
     if resent := sum(client.resent_requests for client in clients):
-        yield f"{resent} requests met a connection that the server had closed, and were sent again"
+        many = format_count(resent, "request")
+        yield f"{many} met a connection that the server had closed, and went out again"
     if failed := sum(one.failure is not None for one in warmups):
-        yield f"{failed} of {len(warmups)} warm-up requests failed"
+        yield f"{failed} of {format_count(len(warmups), 'warm-up request')} failed"

@@ -17,6 +17,7 @@ from hwval.errors import UsageError
 from hwval.matrix.asking import is_asked
 from hwval.matrix.asking import known_model
 from hwval.matrix.asking import offered_capabilities
+from hwval.matrix.asking import started_cell
 from hwval.matrix.asking import wanted_partners
 from hwval.matrix.context import overlong_requests
 from hwval.matrix.entry import Deadlines
@@ -27,6 +28,7 @@ from hwval.matrix.expansion import known_markers
 from hwval.matrix.expansion import refuse_same_ids
 from hwval.matrix.partners import groups_of
 from hwval.matrix.partners import partners_among
+from hwval.matrix.partners import undecidable_relations
 from hwval.matrix.schema import MatrixFile
 from hwval.matrix.schema import PromisesSection
 from hwval.matrix.schema import matrix_json_schema
@@ -55,8 +57,10 @@ __all__ = [
     "partners_among",
     "reimage",
     "select_cells",
+    "started_cell",
     "to_docker",
     "to_venv",
+    "undecidable_relations",
     "wanted_partners",
 ]
 

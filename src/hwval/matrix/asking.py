@@ -7,11 +7,13 @@ from typing import Final
 
 from hwval.catalogue import Capability
 from hwval.catalogue import Catalogue
+from hwval.catalogue import EngineKind
 from hwval.catalogue import ModelFacts
+from hwval.cell import Cell
 from hwval.errors import UsageError
 from hwval.matrix.entry import MatrixEntry
 
-__all__ = ["is_asked", "known_model", "offered_capabilities", "wanted_partners"]
+__all__ = ["is_asked", "known_model", "offered_capabilities", "started_cell", "wanted_partners"]
 
 # What is asked of a model of which nothing is known.
 _TEXT: Final = frozenset({Capability.COMPLETIONS, Capability.CHAT})
@@ -40,6 +42,12 @@ def wanted_partners(entry: MatrixEntry) -> tuple[str, ...]:
     """Return the cells that a cell is held against, as its promises name them, sorted."""
     sections = (getattr(entry.promises, name) for name in type(entry.promises).model_fields)
     return tuple(sorted({one for section in sections for one in getattr(section, "partners", ())}))
+
+
+def started_cell(entry: MatrixEntry) -> Cell | None:
+    """Return the cell, whose engine is started as it says; None where somebody else started it."""
+    image = entry.catalogue.image(entry.cell.image)
+    return None if image.engine is EngineKind.EXTERNAL else entry.cell
 
 
 def known_model(catalogue: Catalogue, model: str) -> ModelFacts:

@@ -5,13 +5,16 @@ Mappings are merged key by key; everything else that the variant sets replaces w
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from hwval.cell import ArgValue
 from hwval.cell import Weights
+from hwval.errors import UsageError
 from hwval.matrix.entry import Deadlines
 from hwval.matrix.schema import ContainerSection
 from hwval.matrix.schema import DeadlinesSection
@@ -25,6 +28,7 @@ from hwval.yamlmodel import validate_merged
 __all__ = ["EngineSetup", "resolve"]
 
 _T = TypeVar("_T")
+_Named = tuple[str, Callable[[Path], object]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,11 +77,12 @@ def resolve(file: YamlFile, place: Place, base: Setup, own: Setup | None = None)
 
     Raises:
         MatrixError: The deadline of the load is shorter than what is promised of it, they
-            contradict the promises of the matrix, or name a file that is not there.
+            contradict the promises of the matrix, or name a file that is not there, or is of
+            another kind.
     """
     layers = (base, own or Setup())
     promises = _promises(file, place, base, own)
-    _refuse_missing_files(file, place, promises)
+    _refuse_other_files(file, place, promises)
     containers = [layer.container or ContainerSection() for layer in layers]
     return EngineSetup(
         engine_args=tuple(sorted(_merged(layer.engine for layer in layers).items())),
@@ -108,16 +113,20 @@ def _promises(file: YamlFile, place: Place, base: Setup, own: Setup | None) -> P
     return validate_merged(file, PromisesSection, [("promises",), (*place, "promises")])
 
 
-def _refuse_missing_files(file: YamlFile, place: Place, promises: PromisesSection) -> None:
-    """Refuse what the promises are held against and is not there, before anything is started."""
+def _refuse_other_files(file: YamlFile, place: Place, promises: PromisesSection) -> None:
+    """Refuse what cannot be held against, missing or of another kind, before anything starts."""
     for suite in type(promises).model_fields:
-        files: dict[Place, str] = getattr(getattr(promises, suite), "files", {})
-        for inside, name in files.items():
+        files: Mapping[Place, _Named] = getattr(getattr(promises, suite), "files", {})
+        for inside, (name, read) in files.items():
+            own, base = (*place, "promises", suite, *inside), ("promises", suite, *inside)
+            where = base if file.at(own) is None else own
             path = Path(file.name).parent / name
             if not path.is_file():
-                own, base = (*place, "promises", suite, *inside), ("promises", suite, *inside)
-                where = base if file.at(own) is None else own
                 raise file.error(f"no such file {str(path)!r}", where)
+            try:
+                read(path)
+            except UsageError as error:
+                raise file.error(str(error), where) from None
 
 
 def _deadlines(

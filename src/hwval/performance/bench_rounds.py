@@ -9,6 +9,7 @@ from hwval.performance.bench import BenchResult
 from hwval.performance.campaign import Scene
 from hwval.performance.measurement import Round
 from hwval.performance.promise import Question
+from hwval.units import format_count
 
 __all__ = ["replayed", "scene_of"]
 
@@ -51,7 +52,7 @@ def replayed(
 
 
 def _round_of(name: str, number: int, result: BenchResult) -> Round:
-    failed = (f"{result.failed} requests failed",) if result.failed else ()
+    failed = (f"{format_count(result.failed, 'request')} failed",) if result.failed else ()
     reasons = failed or ((result.problem,) if result.problem else ())
     return Round(
         point=name,

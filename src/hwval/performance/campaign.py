@@ -16,6 +16,7 @@ from typing import Final
 
 from hwval.clock import Stopwatch
 from hwval.errors import ResponseError
+from hwval.performance.measurement import GONE_SILENT
 from hwval.performance.measurement import Measurement
 from hwval.performance.measurement import Point
 from hwval.performance.measurement import Round
@@ -34,6 +35,17 @@ from hwval.units import format_duration_s
 __all__ = ["Campaign", "Relate", "RequestsFailed", "Scene", "at_point"]
 
 _MOST_TTFT_VALUES: Final = 2000
+# Who would tell a metric that no round has; the client tells all others.
+_TELLERS: Final = {
+    **dict.fromkeys(
+        ("prefix_cache_hit_rate", "acceptance_rate", "accepted_length_tokens", "kv_cache_tokens"),
+        "the engine does not tell",
+    ),
+    **dict.fromkeys(
+        ("device_memory_peak_bytes", "energy_j_per_token", "output_tokens_per_j"),
+        "no sensor of the devices tells",
+    ),
+}
 # Rounds that do not count (the generator was the limit, the device throttled) are repeated, but
 # not for ever: what disturbs every second round is no accident.
 _MOST_INVALID: Final = 3
@@ -187,6 +199,7 @@ class Campaign:
             is_spent = watch.elapsed_s * (1 + 1 / number) > allowed_s
             if is_spent or number - done > max(_MOST_INVALID, done):
                 self.spent_s = budget_s if is_spent else self.spent_s
+                self._check_for_silence(scenes)
                 return self._judge(scenes, looks, compare)
 
     def problem(self) -> str | None:
@@ -242,7 +255,7 @@ class Campaign:
             ceiling: What the roofline allows.
         """
         if not values:
-            why = f"{where or 'it'} was not measured in any round that counts"
+            why = self._why_no_values(metric, point)
             return (at_point(where, invalid(metric, limit, why)),)
         checks = judge(metric, limit, values, ceiling=ceiling, looks=looks)
         if limit.partner:
@@ -253,7 +266,26 @@ class Campaign:
         one = scene.play(number)
         self.rounds.append(one)
         if one.failed:
-            raise RequestsFailed(f"{scene.name}, round {number}: {one.why_invalid[0]}")
+            told = f"{scene.name}, round {number}: {one.why_invalid[0]}"
+            raise RequestsFailed(told, status=one.status)
+
+    def _why_no_values(self, metric: str, point: str | None) -> str:
+        if point is None or not self.valid(point):
+            return "it was not measured in any round that counts"
+        return f"{_TELLERS.get(metric, 'no round that counts tells')} {metric}"
+
+    def _check_for_silence(self, scenes: Sequence[Scene]) -> None:
+        """Raise that an engine hangs, if it fell silent in every round of a point.
+
+        Once may be an accident of the host; that a deadline was too short for an engine which went
+        on sending is no fault of the engine.
+        """
+        for scene in scenes:
+            rounds = [one for one in self.rounds if one.point == scene.name]
+            if len(rounds) >= LEAST_ROUNDS and all(GONE_SILENT in one.failures for one in rounds):
+                raise RequestsFailed(
+                    f"{scene.name}: in each of {len(rounds)} rounds {rounds[-1].why_invalid[0]}"
+                )
 
     def _judge(
         self, scenes: Sequence[Scene], looks: Looks, compare: Compare | None
@@ -302,7 +334,7 @@ class Campaign:
 
 def at_point(where: str, check: Check) -> Check:
     """Return a check that says at which point it is; without a name, unchanged."""
-    return replace(check, text=f"{where}: {check.text}") if where else check
+    return replace(check, text=f"{where}: {check.text}", point=where) if where else check
 
 
 def _reasons(rounds: Iterable[Round], point: str) -> list[str]:

@@ -11,6 +11,7 @@ import statistics
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from itertools import pairwise
 from math import ceil
 from math import floor
 
@@ -20,14 +21,19 @@ from hwval.load import Summary
 from hwval.load.failure import Failure
 from hwval.load.failure import FailureKind
 from hwval.load.sample import Sample
+from hwval.units import format_count
+from hwval.units import format_duration_s
 
 __all__ = [
+    "came_at_once",
     "client_bound",
     "client_numbers",
     "cut_short",
     "disagreements",
     "fault_of",
+    "fell_silent_s",
     "own_failures",
+    "silence",
     "why_invalid",
 ]
 
@@ -38,6 +44,9 @@ _PROMPT_TOLERANCE = 0.05
 _TTFT_TOLERANCE = 0.2
 _TTFT_SLACK_S = 0.02
 _KINDS = ("ttft", "itl", "tpot", "e2el")
+# So much of a load's time, and so many times its longest wait before, is no slow engine's silence.
+_SILENT_SHARE = 0.5
+_SILENT_TIMES = 10
 # How the kernel says that this host has no more files, ports or memory: EMFILE, ENFILE,
 # EADDRNOTAVAIL, ENOBUFS, ENOMEM.
 _NO_ROOM = re.compile(r"\[Errno (24|23|99|105|12)\]")
@@ -93,10 +102,10 @@ def fault_of(summary: Summary, own: Sequence[Failure] = ()) -> str | None:
     if summary.failed <= len(own):
         return None
     kinds = ", ".join(
-        f"{count} times {kind} ({summary.failure_examples.get(kind, 'no detail')})"
+        f"{format_count(count, 'time')} {kind} ({summary.failure_examples.get(kind, 'no detail')})"
         for kind, count in summary.failures.items()
     )
-    return f"{summary.failed} of {summary.requests} requests failed: {kinds}"
+    return f"{summary.failed} of {format_count(summary.requests, 'request')} failed: {kinds}"
 
 
 def why_invalid(
@@ -119,21 +128,24 @@ def why_invalid(
         yield fault
     if overlong:
         yield (
-            f"{len(overlong)} requests were too long for the engine's context "
+            f"{format_count(len(overlong), 'request')} too long for the engine's context "
             f"({overlong[0].detail}): lower input_tokens or output_tokens"
         )
     if own:
         first = f"{own[0].name} ({own[0].detail})"
-        yield f"{len(own)} requests met a limit of the generator or of this host: {first}"
+        many = format_count(len(own), "request")
+        yield f"{many} met a limit of the generator or of this host: {first}"
     if summary.ended_by:
-        open_ones = summary.unfinished + summary.unsent
-        yield f"{open_ones} of {summary.requests} requests were cut off: {summary.ended_by}"
+        open_ones, all_ = summary.unfinished + summary.unsent, summary.requests
+        yield f"{open_ones} of {format_count(all_, 'request')} cut off: {summary.ended_by}"
     if summary.answered and summary.output_tokens_from != "usage":
         yield "the server does not count tokens (no usage), so that rates would be guesses"
     if summary.stopped_early:
-        yield f"{summary.stopped_early} answers ended before the length that was asked for"
+        stopped = format_count(summary.stopped_early, "answer")
+        yield f"{stopped} ended before the length that was asked for"
     if preempted := round(engine.get("preemptions", 0.0)):
-        yield f"the engine preempted requests {preempted} times: its KV cache is too small for them"
+        times = format_count(preempted, "time")
+        yield f"the engine preempted requests {times}: its KV cache is too small for them"
     for device in throttled:
         yield f"throttled: {device}"
     yield from _foreign_tokens(summary, engine)
@@ -158,7 +170,7 @@ def cut_short(run: LoadRun, plan: LoadPlan) -> Iterator[str]:
     ]
     if short:
         reasons = ", ".join(sorted(set(short)))
-        yield f"{len(short)} answers were cut short (finish_reason: {reasons})"
+        yield f"{format_count(len(short), 'answer')} cut short (finish_reason: {reasons})"
     unread = [
         (one.input_tokens, wanted)
         for one in run.samples
@@ -169,7 +181,8 @@ def cut_short(run: LoadRun, plan: LoadPlan) -> Iterator[str]:
     ]
     if unread:
         read, wanted = unread[0]
-        yield f"{len(unread)} prompts were not read whole: {read:,} of {wanted:,} tokens counted"
+        many = format_count(len(unread), "prompt")
+        yield f"{many} not read whole: {read:,} of {wanted:,} tokens counted"
 
 
 def client_bound(summary: Summary) -> str | None:
@@ -177,6 +190,49 @@ def client_bound(summary: Summary) -> str | None:
     if not summary.client_bound:
         return None
     return f"client-bound: {'; '.join(summary.client_bound_reasons)}"
+
+
+def came_at_once(client: Mapping[str, float]) -> bool:
+    """Return whether answers took no time: a generator without a core reads them whole.
+
+    Only times between single tokens may be 0, of tokens that were sent together.
+
+    Args:
+        client: Metrics of the load.
+    """
+    spreads = (f"{kind}_{name}_s" for kind in ("ttft", "tpot", "e2el") for name in ("p50", "mean"))
+    return any(client.get(name) == 0 for name in spreads)
+
+
+def fell_silent_s(run: LoadRun) -> float | None:
+    """Return how long an engine had sent nothing when the run ended; None if it may be slow.
+
+    All requests that the end cut off had begun to be answered, and no token of any request came in
+    half of the run's time, ten times as long as anybody had waited for one before. A deadline that
+    is too short for an engine cuts it off while it sends.
+
+    Args:
+        run: What was measured.
+    """
+    cut = [one for one in run.samples if one.sent_ns and one.failure and one.failure.is_cut]
+    if not cut or not all(one.token_ns for one in cut):
+        return None
+    begun = [one for one in run.samples if one.sent_ns and one.token_ns]
+    began_ns, ended_ns = min(one.sent_ns for one in begun), max(one.ended_ns for one in cut)
+    silent_ns = ended_ns - max(one.token_ns[-1] for one in begun)
+    waited_ns = max(
+        later - earlier
+        for one in begun
+        for earlier, later in pairwise((one.sent_ns, *one.token_ns))
+    )
+    least_ns = max(_SILENT_SHARE * (ended_ns - began_ns), _SILENT_TIMES * waited_ns)
+    return silent_ns / 1e9 if silent_ns > least_ns else None
+
+
+def silence(run: LoadRun) -> Iterator[str]:
+    """Yield that the engine hangs, where the end of a load shows it."""
+    if (silent_s := fell_silent_s(run)) is not None:
+        yield f"answers began, and nothing came in the last {format_duration_s(silent_s)}"
 
 
 def disagreements(summary: Summary, engine: Mapping[str, float]) -> Iterator[str]:

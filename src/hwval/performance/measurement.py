@@ -20,6 +20,7 @@ from hwval.errors import UsageError
 
 __all__ = [
     "FORMAT",
+    "GONE_SILENT",
     "SIDES",
     "Measurement",
     "Point",
@@ -32,6 +33,9 @@ __all__ = [
 FORMAT: Final = 1
 SIDES: Final = ("client", "engine", "device")
 """Who tells numbers; the first that tells one has the word."""
+GONE_SILENT: Final = "gone silent"
+"""Kind of failure: a request whose answer began, before an engine that then sent nothing."""
+_STATUS: Final = "status "
 # Which points are measured, and what is made of them together: each of them is the same without.
 _OF_ALL_POINTS: Final = frozenset({"concurrencies", "knee_gain"})
 # For how long they are measured, and how they are judged.
@@ -83,9 +87,15 @@ class Round:
     why_invalid: Sequence[str] = ()
     notes: Sequence[str] = ()
 
+    @property
+    def status(self) -> int | None:
+        """HTTP status with which most of the refused requests were; None if none were."""
+        found = [name.removeprefix(_STATUS) for name in self.failures if name.startswith(_STATUS)]
+        return int(found[0]) if found else None
+
     def told_by(self, side: str) -> Mapping[str, float]:
         """Return the numbers of one of the ``SIDES``."""
-        return {"client": self.client, "engine": self.engine, "device": self.device}[side]
+        return _told_by(self, side)
 
 
 def sources_of(rounds: Iterable[Round]) -> dict[str, str]:
@@ -147,6 +157,10 @@ class Point:
     valid: bool = True
     why_invalid: Sequence[str] = ()
 
+    def told_by(self, side: str) -> Mapping[str, float]:
+        """Return the means of one of the ``SIDES``."""
+        return _told_by(self, side)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
@@ -178,6 +192,17 @@ class Measurement:
         rounds = [one for one in self.rounds if one.point == point and one.valid]
         found = values_of(metric, rounds, self.rounds)
         return [value for value in found if value is not None]
+
+    def numbers_at(self, point: Point) -> dict[str, float]:
+        """Return metric name -> mean at a point, by the side whose word it is at all points."""
+        sides = {
+            name: side
+            for side in reversed(SIDES)
+            for one in self.points
+            for name in one.told_by(side)
+        }
+        told = {name: point.told_by(side) for name, side in sides.items()}
+        return {name: numbers[name] for name, numbers in told.items() if name in numbers}
 
     def to_json(self) -> str:
         """Return the text of ``performance.json``."""
@@ -234,6 +259,10 @@ def differing_workload(
     without = _WITHOUT_EFFECT if of_all_points else _WITHOUT_EFFECT | _OF_ALL_POINTS
     names = (before.keys() | now.keys()) - without
     return sorted(name for name in names if before.get(name) != now.get(name))
+
+
+def _told_by(one: Round | Point, side: str) -> Mapping[str, float]:
+    return {"client": one.client, "engine": one.engine, "device": one.device}[side]
 
 
 def _plain(one: Round | Point) -> dict[str, Any]:

@@ -35,14 +35,17 @@ from hwval.load.room import beyond_context
 from hwval.load.sample import Sample
 from hwval.load.workload import Workload
 from hwval.performance.ceilings import Roofline
+from hwval.performance.client_side import came_at_once
 from hwval.performance.client_side import client_bound
 from hwval.performance.client_side import client_numbers
 from hwval.performance.client_side import cut_short
 from hwval.performance.client_side import disagreements
 from hwval.performance.client_side import own_failures
+from hwval.performance.client_side import silence
 from hwval.performance.client_side import why_invalid
 from hwval.performance.engine_side import engine_numbers
 from hwval.performance.engine_side import peak_numbers
+from hwval.performance.measurement import GONE_SILENT
 from hwval.performance.measurement import Round
 from hwval.performance.reservoir import Reservoir
 from hwval.telemetry import DeviceWatch
@@ -95,7 +98,8 @@ class Player:
         subject: The engine.
         question: Which question it is for.
         deadline_s: Longest time of one load.
-        marks_client_bound: Whether rounds in which the generator was the limit count, with a note.
+        marks_client_bound: Whether rounds in which the generator was the limit count, with a note;
+            not those whose answers came at once.
         tell: Shows how far it is.
         run: Sends a load; the load generator's own.
         ttft_values_s: Point -> times to first token of requests in rounds that count, a fair sample
@@ -214,7 +218,8 @@ class Player:
         client = client_numbers(about, summary if about is run else summarise(about, goals))
         seen = _seen_of(watch, run)
         bound = [why] if (why := client_bound(summary)) else []
-        refused, marked = ([], bound) if self.marks_client_bound else (bound, [])
+        is_marked = self.marks_client_bound and not came_at_once(client)
+        refused, marked = ([], bound) if is_marked else (bound, [])
         cut = [why for one, asked in zip(runs, plans, strict=True) for why in cut_short(one, asked)]
         own = own_failures(run)
         context_tokens = self.subject.room.context_tokens
@@ -223,7 +228,13 @@ class Player:
             for one, asked in zip(runs, plans, strict=True)
             for failure in beyond_context(one.samples, asked.asks, context_tokens)
         ]
-        reasons = (*why_invalid(summary, engine, seen.throttled, own, overlong), *cut, *refused)
+        silent = list(silence(run))
+        reasons = (
+            *silent,
+            *why_invalid(summary, engine, seen.throttled, own, overlong),
+            *cut,
+            *refused,
+        )
         if not reasons:
             self._keep_ttft(point, about)
         return Round(
@@ -234,7 +245,7 @@ class Player:
             failed=summary.failed - len(own) - len(overlong),
             failures={
                 **summary.failures,
-                **({"cut off": summary.unfinished} if summary.unfinished else {}),
+                **({GONE_SILENT if silent else "cut off": n} if (n := summary.unfinished) else {}),
                 **({"not sent": summary.unsent} if summary.unsent else {}),
             },
             client=client,

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,8 @@ MOST_PICTURES: Final = 60
 """A picture takes a third of a second; of those beyond so many the page tells the number."""
 
 _FOLDER: Final = "pictures"
+_THROUGHPUT: Final = "throughput_vs_concurrency"
+_CEILING: Final = "measured_against_ceiling"
 _SWEEP: Final = "concurrency_sweep"
 """The question that asks for the curve; pictures of other questions have their name behind."""
 _T = TypeVar("_T")
@@ -127,6 +130,7 @@ def draw_pictures(run: Run) -> Gallery:
                 drawn.append(picture)
         except Exception as error:  # noqa: BLE001 - no picture is worth a sign-off
             failed.append(f"{picture.stem}: {type(error).__name__}: {error}")
+    _remove_stale(run.folder, drawn)
     return gallery._replace(pictures=tuple(drawn), failed=tuple(failed))
 
 
@@ -139,12 +143,22 @@ def _draw(picture: Picture, folder: Path) -> bool:
     return True
 
 
+def _remove_stale(folder: Path, drawn: Iterable[Picture]) -> None:
+    """Remove what an earlier report drew of the cells together and this one did not."""
+    kept = {folder / name for picture in drawn for name in (picture.png, picture.svg)}
+    for name in (_THROUGHPUT, _CEILING):
+        for path in (folder / _FOLDER).glob(f"{name}_*.[ps][nv]g"):
+            if path not in kept:
+                with suppress(OSError):  # an old picture is worth no report either
+                    path.unlink()
+
+
 def _throughputs(found: Sequence[Series]) -> Iterator[Picture]:
     curves = [series for series in found if series.is_a_curve]
     for vendor, question, group in _by_vendor(curves):
         loads = _by_workload(group)
         wanted = [(load, part) for load in loads for part in _chunks(load, MOST_CURVES)]
-        stems = _stems(f"throughput_vs_concurrency_{vendor}", question, len(wanted))
+        stems = _stems(f"{_THROUGHPUT}_{vendor}", question, len(wanted))
         for stem, (load, part) in zip(stems, wanted, strict=True):
             names, common = _labels(part)
             workload = _workload(load[0], [other[0] for other in loads])
@@ -164,7 +178,7 @@ def _ceilings(found: Sequence[Series]) -> Iterator[Picture]:
         groups[bar.series.vendor].append(bar)
     for vendor, bars in sorted(groups.items()):
         parts = _chunks(bars, MOST_BARS)
-        stems = _stems(f"measured_against_ceiling_{vendor}", _SWEEP, len(parts))
+        stems = _stems(f"{_CEILING}_{vendor}", _SWEEP, len(parts))
         for stem, part in zip(stems, parts, strict=True):
             names, common = _labels([bar.series for bar in part])
             labelled = [

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 from typing import Final
 from typing import Self
@@ -10,13 +12,18 @@ from pydantic import Field
 from pydantic import model_validator
 
 from hwval.catalogue import Capability
+from hwval.quality.reference import load_reference
+from hwval.yamlmodel import PART_SCHEMA
+from hwval.yamlmodel import Part
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
 
 __all__ = ["GenerateSection", "PerplexitySection", "ReferenceSection"]
 
 _Positive = Annotated[float, Field(gt=0, strict=True)]
-_Ratio = Annotated[float, Field(ge=0, le=1, strict=True)]
+_Ratio = Annotated[float, Part, Field(ge=0, le=1, strict=True), PART_SCHEMA]
+# Of who foresees every token for certain it is 1.
+_Perplexity = Annotated[float, Field(ge=1, strict=True)]
 _Name = Annotated[str, Field(min_length=1)]
 # Questions that are asked by chat requests, in `suites/test_generate.py`.
 _CHAT: Final = frozenset({"chat", "stream_chat", "unicode"})
@@ -25,12 +32,12 @@ _CHAT: Final = frozenset({"chat", "stream_chat", "unicode"})
 class PerplexitySection(YamlModel):
     """How well the fixed text must be foreseen; perplexities per token compare one tokenizer."""
 
-    at_most: _Positive | None = None
+    at_most: _Perplexity | None = None
     """Perplexity that is never exceeded."""
-    reference: _Positive | None = None
+    reference: _Perplexity | None = None
     """Perplexity of the same model where it is known to work."""
     tolerance: _Ratio | None = None
-    """How far above the reference it may be, as a ratio: 0.02 is 2 %."""
+    """How far above the reference it may be, as ``0.02`` or ``2 %``."""
     source: _Name
     """Where the figures are from."""
 
@@ -90,10 +97,10 @@ class GenerateSection(YamlModel):
         return question not in _CHAT or Capability.CHAT in offered
 
     @property
-    def files(self) -> dict[tuple[str, ...], str]:
-        """Keys inside this section -> file that the matrix names there, relative to itself."""
+    def files(self) -> dict[tuple[str, ...], tuple[str, Callable[[Path], object]]]:
+        """Keys inside this section -> file named there, relative to the matrix, and its reader."""
         file = None if self.reference is None else self.reference.file
-        return {} if file is None else {("reference", "file"): file}
+        return {} if file is None else {("reference", "file"): (file, load_reference)}
 
     @property
     def partners(self) -> frozenset[str]:

@@ -40,6 +40,9 @@ _UNBROKEN_SHARE: Final = 0.7
 # ASCII alone: many scripts set no blanks between words.
 _UNBROKEN: Final = re.compile(r"[!-~]{40,}")
 _COMMON_PHRASES: Final = 0.5
+# Of an answer that begins a text: fewer than two words, and fewer letters than some words have.
+_LEAST_WORDS_SAID: Final = 2
+_LEAST_LETTERS_SAID: Final = 16
 # Below these lengths a short answer could be called repetitive for no reason.
 _LEAST_PHRASES: Final = 16
 _LEAST_WORDS_TO_REPEAT: Final = 40
@@ -109,17 +112,37 @@ def signs_of(text: str) -> tuple[Sign, ...]:
 def signs_of_answers(texts: Sequence[str]) -> list[tuple[Sign, ...]]:
     """Return the signs against each of several answers to prompts that have nothing in common.
 
-    Beside those against the text itself, one against an answer whose phrases are those of others.
+    Beside those against the text itself, one against an answer that is that of another prompt, or
+    whose phrases are, and one against an answer of hardly a word: the prompts ask for more.
     """
+    said = [_said(text) for text in texts]
     phrases = [set(_phrases(_words(_window(text)))) for text in texts]
     found = []
     for place, text in enumerate(texts):
         others = set().union(*phrases[:place], *phrases[place + 1 :])
         own = phrases[place]
         share = len(own & others) / len(own) if len(own) >= _LEAST_PHRASES else 0.0
+        if said[place] and said.count(said[place]) > 1:
+            share = 1.0
         alike = [Sign("alike", share, _COMMON_PHRASES)] if share >= _COMMON_PHRASES else []
-        found.append((*signs_of(text), *alike))
+        found.append((*signs_of(text), *alike, *_short(text)))
     return found
+
+
+def _said(text: str) -> str:
+    """Return what an answer says, whatever its case, blanks and the punctuation around words."""
+    window = _window(text)
+    return " ".join(_words(window)) or "".join(window.split())
+
+
+def _short(text: str) -> Iterator[Sign]:
+    """Yield a sign against an answer of one word or none; letters count where no blanks are set."""
+    window = _window(text)
+    words = [word for word in _words(window) if any(map(str.isalpha, word))]
+    letters = sum(map(str.isalpha, window))
+    is_said = len(words) >= _LEAST_WORDS_SAID or letters >= _LEAST_LETTERS_SAID
+    if window.strip() and not is_said:
+        yield Sign("short", letters, _LEAST_LETTERS_SAID)
 
 
 def _window(text: str) -> str:

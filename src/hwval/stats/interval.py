@@ -17,6 +17,7 @@ from typing import Final
 
 __all__ = [
     "Interval",
+    "beta_quantile",
     "check_values",
     "deviation",
     "falling_root",
@@ -87,6 +88,13 @@ def t_quantile(share: float, freedom: float) -> float:
     from scipy.special import stdtrit
 
     return float(stdtrit(freedom, share))
+
+
+def beta_quantile(share: float, a: float, b: float) -> float:
+    """Return the quantile of the beta distribution with these parameters (> 0)."""
+    from scipy.special import betaincinv
+
+    return float(betaincinv(a, b, share))
 
 
 def t_p_value(statistic: float, freedom: float) -> float:

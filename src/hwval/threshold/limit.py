@@ -23,6 +23,7 @@ from pydantic import PlainValidator
 from pydantic import WithJsonSchema
 from pydantic import model_validator
 
+from hwval.clock import utc_now
 from hwval.threshold.metric import METRICS
 from hwval.threshold.metric import Metric
 from hwval.threshold.metric import metric_of
@@ -105,6 +106,18 @@ _Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 _Text = Annotated[str, Field(min_length=1)]
 
 
+def _refuse_future(day: dt.date) -> dt.date:
+    today = utc_now().date()
+    if day > today + _EASTERN:
+        raise ValueError(f"found {day}, expected a day that has been: today is {today}")
+    return day
+
+
+# Where the day begins first, it is tomorrow already.
+_EASTERN: Final = dt.timedelta(days=1)
+_Past = Annotated[dt.date, AfterValidator(_refuse_future)]
+
+
 class Relation(YamlModel):
     """How a cell must compare with another of the same run."""
 
@@ -136,7 +149,7 @@ class Baseline(YamlModel):
     """How much worse it may be, as in 5 %."""
     source: _Text
     """Where it comes from: run, version, document."""
-    date: dt.date
+    date: _Past
     """When it was measured."""
 
 
@@ -160,7 +173,7 @@ class Limit(YamlModel):
     """What was measured before and must be reached again."""
     source: _Text | None = None
     """Where these numbers come from."""
-    date: dt.date | None = None
+    date: _Past | None = None
     """When they were written or measured."""
 
     @property
@@ -172,6 +185,18 @@ class Limit(YamlModel):
     def partner(self) -> str:
         """The cell that it is held against, as the matrix names it; empty for none."""
         return "" if self.relative_to is None else self.relative_to.cell
+
+    def demands(self, metric: Metric) -> dict[str, float]:
+        """Return key -> the number that rounds are held against there, a baseline's with tolerance.
+
+        Of latencies and energies that is the most, of all else the least.
+        """
+        found = self._amounts()
+        if self.baseline is not None:
+            sign = -1 if metric.higher_is_better else 1
+            del found["baseline.value"]
+            found["baseline"] = self.baseline.value * (1 + sign * self.baseline.tolerance)
+        return found
 
     def band(self, metric: Metric, value: float) -> Band | None:
         """Return how good a value is in words, None where no band is written."""

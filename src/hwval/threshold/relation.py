@@ -18,6 +18,7 @@ from hwval.stats import decide
 from hwval.stats import more_rounds_can_decide
 from hwval.stats import noise_of
 from hwval.stats import ratio_interval
+from hwval.stats import rounds_interval
 from hwval.stats import smallest_detectable_ratio
 from hwval.threshold.check import OUTCOMES
 from hwval.threshold.check import VERBS
@@ -74,7 +75,8 @@ def relate(
         raise ValueError(f"{metric} is not promised relative to another cell")
     if not partner.values:
         why = partner.why_not or f"{partner.name} was not measured"
-        check = _untold(metric, relation.factor, partner.name, why)
+        confidence = looks.confidence
+        check = _untold(metric, relation.factor, own, partner.name, confidence=confidence, why=why)
     else:
         confidence = looks.confidence_beside(partner.looks, len(partner.values))
         check = judge_ratio(
@@ -119,10 +121,11 @@ def judge_ratio(
         whose = "both" if paired else than if len(other) == few else "this cell"
         count = "1 round" if few == 1 else f"{few} rounds"
         why = f"{count} of {whose} count{'s' if few == 1 else ''}, {LEAST_ROUNDS} are needed"
-        check = _untold(metric, factor, than, why)
-        return replace(check, is_open=paired or len(other) >= LEAST_ROUNDS, n=few)
+        check = _untold(metric, factor, own, than, confidence=confidence, why=why)
+        return replace(check, is_open=paired or len(other) >= LEAST_ROUNDS)
     if (least := min(*own, *other)) <= 0:
-        return _untold(metric, factor, than, f"a round had {least:g}")
+        why = f"a round had {least:g}"
+        return _untold(metric, factor, own, than, confidence=confidence, why=why)
     ratio = replace(ratio_interval(own, other, confidence, paired=paired), n=len(own))
     more = metric_of(metric).higher_is_better
     decision = decide(ratio, factor, higher_is_better=more)
@@ -154,17 +157,22 @@ def judge_ratio(
     )
 
 
-def _untold(metric: str, factor: float, than: str, why: str) -> Check:
+def _untold(
+    metric: str, factor: float, own: Sequence[float], than: str, *, confidence: float, why: str
+) -> Check:
+    """Return that there is no ratio, with this side's own numbers as far as there are any."""
     promise = _promise(metric, factor, than)
+    numbers = numbers_of(rounds_interval(own, confidence)) if own else {}
     return Check(
         metric=metric,
-        unit="times",
+        unit=metric_of(metric).unit if own else "times",
         kind="relative_to",
         outcome=Outcome.INCONCLUSIVE,
         text=f"{metric}: {promise} cannot be told: {why}",
         limit=promise,
         limit_value=factor,
         partner=than,
+        **numbers,
     )
 
 

@@ -961,7 +961,7 @@ _NONE: Final = (
         "engine-core-killed",
         "the engine core killed while it served",
         "cause-not-in-log",
-        "EngineDeadError: EngineCore encountered an issue",
+        "MPClient: engine core exited unexpectedly",
         also=("terminated-by-signal",),
         act=kill_child("VLLM::EngineCore", Signals.SIGKILL),
         arguments=_EAGER,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from hwval.load.room import Room
 from hwval.performance import questions
 from hwval.performance.promise import Partitions
 from hwval.verdict import Outcome
@@ -12,6 +13,19 @@ from tests.performance.simulated import SimulatedEngine
 from tests.performance.simulated import ask
 from tests.performance.simulated import outcomes
 from tests.performance.simulated import player
+
+
+def test_warm_ups_of_all_instances_fit() -> None:
+    """What the first one adds to a prompt, the others add too."""
+    section = Partitions.model_validate(LENGTHS | {"instances": 2, "requests": 4})
+    engine, room = SimulatedEngine(), Room(43, added_tokens=6.0)
+    first = {"room": room}
+    other = player(engine, subject={"room": Room(43)}).subject
+    ask(section, questions.partitions, engine, [other], subject=first)
+    lengths = {ask.prompt.count(" ") for plan in engine.plans for ask in plan.asks}
+
+    # Without the room that was learned, prompts would have their 32 words.
+    assert max(lengths) < 26
 
 
 def test_partitions_add_up() -> None:

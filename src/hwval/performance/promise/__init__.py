@@ -21,16 +21,21 @@ from hwval.performance.promise.loads import Saturation
 from hwval.performance.promise.loads import Serving
 from hwval.performance.promise.loads import SingleStream
 from hwval.performance.promise.loads import Speculative
+from hwval.performance.promise.question import Curve
 from hwval.performance.promise.question import LoadQuestion
 from hwval.performance.promise.question import Question
+from hwval.performance.promise.section import ANSWERS
 from hwval.performance.promise.section import PerformanceSection
+from hwval.performance.promise.section import Related
 
 __all__ = [
+    "ANSWERS",
     "BenchLatency",
     "BenchServe",
     "BenchThroughput",
     "ChunkedPrefill",
     "ConcurrencySweep",
+    "Curve",
     "FixedBatch",
     "Goals",
     "KvCacheDtype",
@@ -40,6 +45,7 @@ __all__ = [
     "PerformanceSection",
     "PrefixCache",
     "Question",
+    "Related",
     "Saturation",
     "Serving",
     "SingleStream",

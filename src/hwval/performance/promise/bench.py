@@ -10,7 +10,7 @@ from pydantic import model_validator
 
 from hwval.performance.promise.fields import Count
 from hwval.performance.promise.fields import Positive
-from hwval.performance.promise.fields import Seconds
+from hwval.performance.promise.fields import Span
 from hwval.performance.promise.fields import Whole
 from hwval.performance.promise.question import LATENCIES
 from hwval.performance.promise.question import OF_SPECULATION
@@ -37,7 +37,7 @@ class BenchLatency(Question):
     """Iterations that do not count."""
     iterations: Annotated[int, Field(ge=3, strict=True)] = 5
     """Measured iterations; they are the rounds."""
-    timeout: Seconds = 1800.0
+    timeout: Span = 1800.0
     """Longest time of the whole command, its start included."""
 
     @property
@@ -56,8 +56,8 @@ class BenchThroughput(Repeated):
     output_tokens: Count = 128
     min_rounds: Annotated[int, Field(ge=3, strict=True)] = 3
     max_rounds: Annotated[int, Field(ge=3, strict=True)] = 5
-    max_duration: Seconds = 7200.0
-    timeout: Seconds = 3600.0
+    max_duration: Span = 7200.0
+    timeout: Span = 3600.0
     """Longest time of one run of the command, its start included."""
 
 
@@ -74,9 +74,9 @@ class BenchServe(Repeated):
     max_concurrency: Count | None = None
     min_rounds: Annotated[int, Field(ge=3, strict=True)] = 3
     max_rounds: Annotated[int, Field(ge=3, strict=True)] = 5
-    timeout: Seconds = 900.0
+    timeout: Span = 900.0
     """Longest time of one run of the command."""
-    max_duration: Seconds = 3600.0
+    max_duration: Span = 3600.0
     """Time that the runs may take together."""
 
     @model_validator(mode="after")

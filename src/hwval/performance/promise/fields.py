@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 from typing import Any
+from typing import Final
 
 from pydantic import AfterValidator
 from pydantic import BeforeValidator
@@ -14,9 +15,10 @@ from pydantic import WithJsonSchema
 from hwval.errors import UsageError
 from hwval.load.lengths import Lengths
 from hwval.load.lengths import parse_lengths
+from hwval.units import format_duration_s
 from hwval.yamlmodel import Duration
 
-__all__ = ["Count", "Counts", "Positive", "Rates", "Seconds", "Text", "Tokens", "Whole"]
+__all__ = ["Count", "Counts", "Positive", "Rates", "Seconds", "Span", "Text", "Tokens", "Whole"]
 
 
 def _read_lengths(value: object) -> object:
@@ -36,11 +38,21 @@ def _write_lengths(lengths: Lengths) -> str:
     return f"{low}" if low == high else f"{low}..{high}"
 
 
+def _check_span(span_s: float) -> float:
+    """Refuse what no round fits into: a generator's processes alone take most of a second."""
+    if span_s < _LEAST_SPAN_S:
+        found, least = format_duration_s(span_s), format_duration_s(_LEAST_SPAN_S)
+        raise ValueError(f"found {found}, expected {least} or more: no round is as short")
+    return span_s
+
+
+_LEAST_SPAN_S: Final = 1.0
 Count = Annotated[int, Field(ge=1, strict=True)]
 Whole = Annotated[int, Field(ge=0, strict=True)]
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Text = Annotated[str, Field(min_length=1)]
 Seconds = Annotated[Duration, Field(gt=0)]
+Span = Annotated[Duration, AfterValidator(_check_span)]
 Tokens = Annotated[
     Lengths,
     BeforeValidator(_read_lengths),

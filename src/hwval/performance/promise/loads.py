@@ -14,6 +14,7 @@ from hwval.performance.promise.fields import Counts
 from hwval.performance.promise.fields import Positive
 from hwval.performance.promise.fields import Rates
 from hwval.performance.promise.fields import Seconds
+from hwval.performance.promise.fields import Span
 from hwval.performance.promise.fields import Text
 from hwval.performance.promise.fields import Tokens
 from hwval.performance.promise.fields import Whole
@@ -105,7 +106,7 @@ class Serving(Curve):
     """1 is a Poisson process, less comes in bursts, more is more even."""
     goals: Goals | None = None
     """What a good request keeps, for goodput."""
-    max_duration: Seconds = 1800.0
+    max_duration: Span = 1800.0
     """Time that the rounds may take together, at each rate."""
 
     @model_validator(mode="after")
@@ -131,6 +132,7 @@ class ConcurrencySweep(Curve):
     """Throughput against concurrency: it rises up to a knee, and does not break down behind it."""
 
     METRICS = OF_LOADS | {"knee_concurrency"}
+    OF_ALL_POINTS = frozenset({"knee_concurrency"})
 
     concurrencies: Counts
     """Streams at a time, one point each."""

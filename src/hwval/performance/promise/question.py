@@ -15,7 +15,7 @@ from pydantic import model_validator
 
 from hwval.catalogue import Capability
 from hwval.load.lengths import Lengths
-from hwval.performance.promise.fields import Seconds
+from hwval.performance.promise.fields import Span
 from hwval.performance.promise.fields import Tokens
 from hwval.performance.promise.fields import Whole
 from hwval.stats import Looks
@@ -90,13 +90,18 @@ class Question(YamlModel):
         """Yield every metric and what is promised of it, those of single points too."""
         yield from self.limits.items()
 
+    def placed_limits(self) -> Iterator[tuple[str, Limit, float | None]]:
+        """Yield every metric, what is promised of it and at which point of a curve, if at one."""
+        for metric, limit in self.limits.items():
+            yield metric, limit, None
+
 
 class Bounded(Question):
     """A question whose rounds are added until all is decided, within bounds."""
 
     max_rounds: Annotated[int, Field(ge=3, strict=True)] = 30
     """Rounds that may be spent on a decision; what is open then is INCONCLUSIVE."""
-    max_duration: Seconds = 600.0
+    max_duration: Span = 600.0
     """Time that the rounds may take together, at each point of a curve."""
 
     @model_validator(mode="after")
@@ -173,7 +178,7 @@ class LoadQuestion(Bounded):
     when_client_bound: Literal["refuse", "mark"] = "refuse"
     """What becomes of rounds in which the load generator was itself the limit: they do not count,
     or they count with a mark, for machines where that cannot be helped and numbers are no aim."""
-    round_deadline: Seconds = 300.0
+    round_deadline: Span = 300.0
     """Longest time of one round: a stalled one ends with what it has, and does not count."""
 
     @property
@@ -202,6 +207,9 @@ class RepeatedLoad(LoadQuestion, Repeated):
 class Curve(RepeatedLoad):
     """A question that is asked at several points."""
 
+    OF_ALL_POINTS: ClassVar[frozenset[str]] = frozenset()
+    """Metrics that compare points."""
+
     limits_at: dict[float, Limits] = Field(default_factory=dict)
     """Point, in quotes -> metric -> what is promised of it there, beside ``limits``."""
 
@@ -228,3 +236,12 @@ class Curve(RepeatedLoad):
         yield from self.limits.items()
         for limits in self.limits_at.values():
             yield from limits.items()
+
+    def placed_limits(self) -> Iterator[tuple[str, Limit, float | None]]:
+        """Yield every metric, what is promised of it and at which point, if at one."""
+        for metric in sorted(self.OF_ALL_POINTS & self.limits.keys()):
+            yield metric, self.limits[metric], None
+        for point in self.at:
+            for metric, limit in self.limits_of(point).items():
+                if metric not in self.OF_ALL_POINTS:
+                    yield metric, limit, point

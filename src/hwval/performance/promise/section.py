@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Final
+from typing import NamedTuple
+
 from hwval.catalogue import Capability
 from hwval.performance.promise.bench import BenchLatency
 from hwval.performance.promise.bench import BenchServe
@@ -17,9 +21,25 @@ from hwval.performance.promise.loads import Saturation
 from hwval.performance.promise.loads import Serving
 from hwval.performance.promise.loads import SingleStream
 from hwval.performance.promise.loads import Speculative
+from hwval.performance.promise.question import Question
 from hwval.yamlmodel import YamlModel
 
-__all__ = ["PerformanceSection"]
+__all__ = ["ANSWERS", "PerformanceSection", "Related"]
+
+ANSWERS: Final = "answers"
+"""What is compared under speculation, in place of a metric."""
+
+
+class Related(NamedTuple):
+    """Something of a question that is held against the same question of another cell."""
+
+    question: str
+    cell: str
+    """As the matrix names it."""
+    metric: str
+    """Name of the metric, or `ANSWERS`."""
+    point: float | None
+    """Point of a curve; None of a question without, and of a metric that compares points."""
 
 
 class PerformanceSection(YamlModel):
@@ -56,14 +76,15 @@ class PerformanceSection(YamlModel):
     @property
     def partners(self) -> frozenset[str]:
         """Cells that this one is held against, as the matrix names them."""
-        sections = [getattr(self, name) for name in type(self).model_fields]
-        limits = (
-            limit
-            for section in sections
-            if section is not None
-            for _, limit in section.all_limits()
-        )
-        named = {limit.partner for limit in limits if limit.partner}
+        return frozenset(one.cell for one in self.relations)
+
+    @property
+    def relations(self) -> Iterator[Related]:
+        """What is held against which cell, question by question."""
+        for name in type(self).model_fields:
+            question: Question | None = getattr(self, name)
+            for metric, limit, point in () if question is None else question.placed_limits():
+                if limit.partner:
+                    yield Related(name, limit.partner, metric, point)
         if self.speculative is not None and self.speculative.without is not None:
-            named.add(self.speculative.without)
-        return frozenset(named)
+            yield Related("speculative", self.speculative.without, ANSWERS, None)

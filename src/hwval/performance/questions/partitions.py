@@ -36,6 +36,8 @@ def partitions(section: Partitions, asked: Asked, others: Sequence[Subject]) -> 
     """
     many = len(others) + 1
     player = asked.player
+    # They are the same engine, and count as the first was seen to.
+    others = [replace(other, room=player.subject.room) for other in others]
     alone = asked.closed(
         section,
         "1 instance",
