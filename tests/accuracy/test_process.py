@@ -31,6 +31,7 @@ from hwval.errors import ResponseError
 from hwval.errors import UsageError
 from tests.accuracy import served
 from tests.accuracy.test_job import SCORE
+from tests.engine.containers import poll_until
 
 
 def script(folder: Path, code: str) -> str:
@@ -168,7 +169,7 @@ def test_an_end_that_hangs_is_cut_short(tmp_path: Path) -> None:
     found = run_task(job_in(tmp_path), api_key="", tell=lambda _: None, python=python, exit_s=0.1)
 
     assert found == SCORE
-    assert is_gone(int(pid_file.read_text()))
+    poll_until(lambda: is_gone(int(pid_file.read_text())), bool)
 
 
 def test_a_silence_that_lasts_is_a_hang(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import math
-import re
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
@@ -41,9 +40,6 @@ _LENGTHS: Final[Mapping[str, Callable[[str], int]]] = {
     "acc_norm": len,
     "acc_bytes": lambda choice: len(choice.encode("utf-8", "surrogatepass")),
 }
-# Columns of a question's options, of which the right answer is named by its letter.
-_OPTIONS: Final = ("options", "choices")
-_LETTER: Final = re.compile("[A-Z]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +158,7 @@ def check_answerable(task: Any, documents: Iterable[Mapping[str, Any]]) -> None:
             right = target if isinstance(target, list) else [target]
             is_there = any(_is_among(one, choices) for one in right)
         else:
-            choices = _lettered(target, document)
-            is_there = target is not None and bool(str(target).strip()) and not choices
+            is_there = target is not None and bool(str(target).strip())
         if not is_there:
             of = f" among its {len(choices)} choices" if choices else ""
             raise SetbackError(
@@ -171,19 +166,6 @@ def check_answerable(task: Any, documents: Iterable[Mapping[str, Any]]) -> None:
                 f"question {index} of its data has no right answer{of}: {str(target)[:80]!r}; is a "
                 "column missing, or of another name?",
             )
-
-
-def _lettered(target: object, document: Mapping[str, Any]) -> Sequence[Any]:
-    """Return the options of a question, if its answer is a letter that none of them has."""
-    for column in _OPTIONS:
-        options = document.get(column)
-        if isinstance(options, list) and options and _LETTER.fullmatch(str(target)):
-            return (
-                options
-                if ord(str(target)) - ord("A") >= len(options) and target not in options
-                else ()
-            )
-    return ()
 
 
 def _is_among(target: object, choices: Sequence[Any]) -> bool:
