@@ -6,13 +6,22 @@ hide a difference. HTML is escaped by the template engine; Markdown is escaped h
 
 from __future__ import annotations
 
+import json
 import re
 from urllib.parse import quote
 from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
-__all__ = ["inside_link", "markdown", "markdown_code", "one_line", "visible", "web_link"]
+__all__ = [
+    "error_message",
+    "inside_link",
+    "markdown",
+    "markdown_code",
+    "one_line",
+    "visible",
+    "web_link",
+]
 
 # Beside C0 and C1: what is invisible or reorders text (zero-width, bidirectional, tags, line
 # separators) and lone surrogates, which no UTF-8 file can hold.
@@ -41,6 +50,23 @@ def one_line(text: str) -> str:
         'a b\\x00'
     """
     return " ".join(visible(text).split())
+
+
+def error_message(body: bytes) -> str:
+    r"""Return the message in a server's error answer, else the answer; neither is harmless yet.
+
+    Example:
+        >>> error_message(b'{"error": {"message": "too long", "code": 400}}')
+        'too long'
+    """
+    text = body.decode("utf-8", "replace")
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    error = data.get("error", data) if isinstance(data, dict) else data
+    message = error.get("message") if isinstance(error, dict) else error
+    return message if isinstance(message, str) else text
 
 
 def markdown(text: str) -> Markup:

@@ -168,10 +168,10 @@ def _few(names: Sequence[str]) -> str:
     return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
-def _asked(run: Run) -> set[str]:
-    """Return the ids of the cells that a run was to ask, or has answers of."""
-    selected = {cell.cell for cell in run.cells if cell.selected}
-    return selected | {one.cell for one in run.verdicts} | {one.cell for one in run.engines}
+def _asked(run: Run) -> dict[str, None]:
+    """Return the ids of the cells that a run was to ask, or has answers of, in their order."""
+    selected = [cell.cell for cell in run.cells if cell.selected]
+    return dict.fromkeys([*selected, *(one.cell for one in (*run.verdicts, *run.engines))])
 
 
 def _merged_cells(runs: Sequence[Run]) -> list[CellRecord]:

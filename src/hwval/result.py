@@ -117,7 +117,7 @@ class CellRecord:
 
 @dataclass(frozen=True, slots=True)
 class EngineRecord:
-    """One start of an engine, whether it came up or not.
+    """One start of an engine, whether it came up or not; once more where it died after that.
 
     Attributes:
         cell: Cell id.

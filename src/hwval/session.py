@@ -96,6 +96,7 @@ class CellSession:
         self._generation: Generation | None = None
         self._failure: Failure | None = None
         self._records: list[EngineRecord] = []
+        self._ready: EngineRecord | None = None
         self._opened_by = ""
         self._opened_in_s = 0.0
         self.lease = LeasedDevices()
@@ -278,14 +279,13 @@ class CellSession:
         endpoint = engine.endpoint()
         version = server_version(endpoint)
         startup = read_startup(_read_start(engine.log_path), ready_s=ready_s)
-        self._records.append(
-            self._record(
-                ready=True,
-                versions={"vllm": version} if version else {},
-                phases_s=startup.phases_s,
-                numbers={"ready_s": ready_s, **startup.numbers},
-            )
+        self._ready = self._record(
+            ready=True,
+            versions={"vllm": version} if version else {},
+            phases_s=startup.phases_s,
+            numbers={"ready_s": ready_s, **startup.numbers},
         )
+        self._records.append(self._ready)
         return LiveEngine(
             model_name=self._served_name(endpoint),
             ready_s=ready_s,
@@ -319,7 +319,8 @@ class CellSession:
             except OSError as trouble:  # on a full disk, for one: the diagnosis says so
                 error.add_note(f"the autopsy could not be kept: {trouble}")
         found = self._failure.to_json()
-        self._records.append(self._record(ready=False, diagnosis=found, autopsy=kept))
+        of_start = self._ready or self._record(ready=False)
+        self._records.append(dataclasses.replace(of_start, diagnosis=found, autopsy=kept))
         try:
             self.close()
         except HwvalError as trouble:  # the failure itself is what must be told

@@ -34,7 +34,7 @@ def _why_not(
     )
 
 
-@pytest.mark.parametrize("capability", TEXT)
+@pytest.mark.parametrize("capability", sorted(TEXT))
 def test_what_both_promise_is_asked(capability: Capability) -> None:
     """Without a word in the matrix."""
     assert _why_not(capability, TEXT) is None

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hwval.result import EndRecord
+from hwval.result import EngineRecord
 from hwval.summary import format_counts
 from hwval.summary import summarise
 from hwval.verdict import Outcome
@@ -101,3 +102,17 @@ def test_cells_without_evidence_are_counted_in_words(tmp_path: Path, count: int,
     run = make_run(tmp_path, [cell, *others], [], passing(cell))
 
     assert said in summarise(run).headline
+
+
+def test_a_start_that_died_later_is_one_start(tmp_path: Path) -> None:
+    """Its second record says why; times of the start stay, and another start is another one."""
+    run = one_cell(tmp_path, 1)
+    came_up = EngineRecord(
+        run.cells[0].cell, "venv", "vllm serve", ready=True, numbers={"ready_s": 28.0}
+    )
+    died = replace(came_up, diagnosis={"cause": "engine-core-killed"}, autopsy="logs/a.json")
+    again = replace(came_up, numbers={"ready_s": 30.0})
+    cell = summarise(replace(run, engines=(again, came_up, died))).cells[0]
+
+    assert cell.engines == (again, died)
+    assert cell.started_in_s == 28.0

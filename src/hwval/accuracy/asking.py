@@ -40,6 +40,7 @@ from hwval.accuracy.job import Trouble
 from hwval.accuracy.replies import parse_reply
 from hwval.accuracy.replies import read_bounded
 from hwval.accuracy.replies import read_text
+from hwval.accuracy.replies import refusal
 from hwval.accuracy.replies import shorten
 from hwval.accuracy.samples import Sample
 from hwval.clock import Stopwatch
@@ -290,7 +291,7 @@ class Asking:
                 Trouble.UNREACHABLE, f"{where}: {seen} after {watch.elapsed_s:.1f} s"
             ) from error
         if status != _HTTP_OK:
-            raise SetbackError(Trouble.STATUS, f"{where}: status {status}: {shorten(data)}")
+            raise SetbackError(Trouble.STATUS, f"{where}: status {status}: {refusal(data)}")
         return read(where, data, watch.elapsed_s)
 
     def _choice(

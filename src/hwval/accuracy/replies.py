@@ -13,9 +13,10 @@ from typing import TypeVar
 from hwval.accuracy.answers import Answer
 from hwval.accuracy.job import SetbackError
 from hwval.accuracy.job import Trouble
+from hwval.inert import error_message
 from hwval.inert import one_line
 
-__all__ = ["MOST_REPLY_BYTES", "parse_reply", "read_bounded", "read_text", "shorten"]
+__all__ = ["MOST_REPLY_BYTES", "parse_reply", "read_bounded", "read_text", "refusal", "shorten"]
 
 T = TypeVar("T")
 
@@ -111,4 +112,13 @@ def read_text(api: str, where: str, data: bytes, latency_s: float) -> Answer:
 
 def shorten(data: bytes | bytearray) -> str:
     """Return the beginning of what a server said, as one line that does nothing to a terminal."""
-    return one_line(data[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "replace"))[:_SHOWN_CHARACTERS]
+    return _first_line(data[: 4 * _SHOWN_CHARACTERS].decode("utf-8", "replace"))
+
+
+def refusal(data: bytes) -> str:
+    """Return the server's own words in an error answer, shortened in the same way."""
+    return _first_line(error_message(data)[: 4 * _SHOWN_CHARACTERS])
+
+
+def _first_line(text: str) -> str:
+    return one_line(text)[:_SHOWN_CHARACTERS]

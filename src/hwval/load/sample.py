@@ -9,6 +9,7 @@ from dataclasses import field
 from typing import Any
 from typing import Final
 
+from hwval.inert import error_message
 from hwval.load.failure import Failure
 from hwval.load.failure import FailureKind
 from hwval.load.parse import Answer
@@ -98,7 +99,7 @@ class _Reading:
             self._fail(FailureKind.MALFORMED, f"event {_shorten(data)}")
             return
         if chunk.get("error"):
-            self._fail(FailureKind.ERROR_EVENT, _error_text(data))
+            self._fail(FailureKind.ERROR_EVENT, _shorten(error_message(data)))
             return
         if isinstance(usage := chunk.get("usage"), dict):
             self.usage = usage
@@ -177,7 +178,7 @@ def _read_stream(
     if head is None:
         return failure or Failure(FailureKind.CLOSED, "no answer")
     if head.status != _HTTP_OK:
-        return Failure(FailureKind.STATUS, _error_text(answer.body), head.status)
+        return Failure(FailureKind.STATUS, _shorten(error_message(answer.body)), head.status)
     if head.content_type != "text/event-stream":
         # Without a stream there is no first token to wait for.
         return failure or Failure(
@@ -227,17 +228,6 @@ def _judge(
     if ignore_eos and is_short and reading.finish_reason == "length":
         return Failure(FailureKind.WRONG_COUNT, f"{tokens} tokens, asked for {asked_tokens}")
     return None
-
-
-def _error_text(body: bytes) -> str:
-    """Return the message in an error answer, or the answer."""
-    try:
-        data = json.loads(body)
-    except (ValueError, RecursionError):
-        return _shorten(body)
-    error = data.get("error", data) if isinstance(data, dict) else data
-    message = error.get("message") if isinstance(error, dict) else error
-    return _shorten(message if isinstance(message, str) else body)
 
 
 def _length(said: object) -> int:

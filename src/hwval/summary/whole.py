@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import TypeVar
 
 from hwval.result import EngineRecord
@@ -103,7 +104,7 @@ def summarise(run: Run) -> Summary:
         summarise_cell(
             record,
             verdicts.get(record.cell, ()),
-            engines.get(record.cell, ()),
+            _starts(engines.get(record.cell, ())),
             unanswered(record, verdicts.get(record.cell, ()), titles, ending=run.ending),
         )
         for record in run.cells
@@ -130,6 +131,16 @@ def format_counts(counts: Mapping[Outcome, int]) -> str:
         '1,200 PASS, 1 KNOWN'
     """
     return ", ".join(f"{counts[each]:,} {each}" for each in Outcome if counts.get(each))
+
+
+def _starts(records: Iterable[EngineRecord]) -> tuple[EngineRecord, ...]:
+    """Return a record for each start: that of an engine which died later stands for both."""
+    starts: list[EngineRecord] = []
+    for record in records:
+        if starts and replace(record, diagnosis=None, autopsy=None) == starts[-1]:
+            starts.pop()
+        starts.append(record)
+    return tuple(starts)
 
 
 def _by_cell(records: Iterable[_Record]) -> dict[str, tuple[_Record, ...]]:
