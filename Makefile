@@ -35,7 +35,7 @@ smoke-docker: setup ## the same in containers of the image that scripts/images b
 
 test: setup ## the project's own tests; those on Docker run where a daemon answers
 	@if docker info >/dev/null 2>&1; then scripts/images fake; fi
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 2
 
 lint: setup ## formatting, lint and types
 	@$(BIN)/ruff format --check .

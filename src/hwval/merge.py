@@ -171,7 +171,8 @@ def _few(names: Sequence[str]) -> str:
 def _asked(run: Run) -> dict[str, None]:
     """Return the ids of the cells that a run was to ask, or has answers of, in their order."""
     selected = [cell.cell for cell in run.cells if cell.selected]
-    return dict.fromkeys([*selected, *(one.cell for one in (*run.verdicts, *run.engines))])
+    answered = [one.cell for one in run.verdicts]
+    return dict.fromkeys([*selected, *answered, *(one.cell for one in run.engines)])
 
 
 def _merged_cells(runs: Sequence[Run]) -> list[CellRecord]:
