@@ -303,6 +303,22 @@ def test_death_under_a_question_is_that_questions(script: Any) -> None:
     assert engine.asked == ["start", "autopsy", "close"]
 
 
+def test_a_second_start_that_fails_is_not_the_first(script: Any) -> None:
+    """Its record has nothing of the start before it."""
+    with FakeEngineProcess("synthetic:llama") as server:
+        session, engine = script(NO_DISK, base_url=server.base_url)
+        session.open("load/healthy")
+        with session.idle():
+            pass
+        engine.error = EngineExited("it died", exit_code=1)
+        with pytest.raises(StartFailed):
+            session.open("performance/offline")
+    first, second = session.take_records()
+
+    assert (first.ready, second.ready, second.numbers) == (True, False, {})
+    assert (second.diagnosis or {})["cause"] == "disk-full"
+
+
 def test_daemon_that_dies_under_a_question_is_the_labs(script: Any) -> None:
     """Nobody can look at the engine any more: INFRA, not a crash of the run."""
     with FakeEngineProcess("synthetic:llama") as server:

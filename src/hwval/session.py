@@ -260,6 +260,7 @@ class CellSession:
         self._engine = None
 
     def _start(self, watch: Stopwatch) -> LiveEngine:
+        self._ready = None
         entry, settings = self._placed.entry, self._settings
         tell = self._telling(watch)
         self.lease = self._exit.enter_context(lease_for(self._placed, settings, progress=tell))

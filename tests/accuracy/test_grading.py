@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -54,6 +55,7 @@ def test_a_question_is_known_by_all_that_is_asked() -> None:
         ({"target": 2}, ["a", "b"], "no right answer among its 2 choices: '2'"),
         ({"target": -1}, ["a", "b"], "among its 2 choices"),
         ({"target": ["c", "b"]}, ["a", "b"], ""),
+        ({"target": np.int64(1)}, ["a", "b"], ""),
     ],
 )
 def test_questions_without_a_right_answer_are_not_asked(
@@ -76,6 +78,20 @@ def test_questions_without_a_right_answer_are_not_asked(
             check_answerable(task, rows)
         task.config.process_results = len
         check_answerable(task, rows)  # scored by code of the task's own
+
+
+@pytest.mark.parametrize(
+    ("constant", "choices"),
+    [(0, ["a", "b"]), (["a"], ["a", "b"]), ("yes", ["yes", "no"])],
+)
+def test_a_right_answer_that_is_the_same_for_all(constant: Any, choices: list[str]) -> None:
+    """Of many tasks the first choice is right: their description has a number and no column."""
+    task = Task()
+    task.config = SimpleNamespace(doc_to_target=constant, doc_to_choice="x", process_results=None)
+    task.doc_to_target = lambda document: constant  # type: ignore[method-assign]  # noqa: ARG005
+    task.doc_to_choice = lambda _: choices  # type: ignore[attr-defined]
+
+    check_answerable(task, [{"text": "a"}])
 
 
 def _take_first(probes: list[Any]) -> None:

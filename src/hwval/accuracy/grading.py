@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 from typing import Final
 
@@ -149,16 +150,18 @@ def check_answerable(task: Any, documents: Iterable[Mapping[str, Any]]) -> None:
     column = task.config.doc_to_target
     for index, document in enumerate(documents):
         target = task.doc_to_target(document)
-        if target == column and column not in document:  # the harness takes the name for the text
-            raise SetbackError(
-                Trouble.DATASET, f"question {index} of its data has no column {column!r}"
-            )
         choices = task.config.doc_to_choice and task.doc_to_choice(document)
         if choices:
             right = target if isinstance(target, list) else [target]
             is_there = any(_is_among(one, choices) for one in right)
         else:
             is_there = target is not None and bool(str(target).strip())
+        # The harness takes the name of a column that is not there for the text.
+        is_name = isinstance(column, str) and target == column and column not in document
+        if is_name and not (choices and is_there):
+            raise SetbackError(
+                Trouble.DATASET, f"question {index} of its data has no column {column!r}"
+            )
         if not is_there:
             of = f" among its {len(choices)} choices" if choices else ""
             raise SetbackError(
@@ -169,7 +172,8 @@ def check_answerable(task: Any, documents: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _is_among(target: object, choices: Sequence[Any]) -> bool:
-    return 0 <= target < len(choices) if isinstance(target, int) else target in choices
+    # numpy's too, which are no int
+    return 0 <= int(target) < len(choices) if isinstance(target, Integral) else target in choices
 
 
 def sha256(text: str) -> str:
