@@ -64,7 +64,7 @@ def test_accuracy_is_a_share_of_questions() -> None:
     assert read(score, "accuracy/score").value == "62.76%"
     assert read(score, "accuracy/score").spread == "60.00% to 65.00%, 717 questions"
     assert read(pair, "accuracy/paired").value == "-0.14 points"
-    assert read(pair, "accuracy/paired").smallest_detectable == "3.00%"
+    assert read(pair, "accuracy/paired").smallest_detectable == "3.00 points"
 
 
 def test_point_stands_behind_the_metric() -> None:

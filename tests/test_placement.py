@@ -204,7 +204,9 @@ def test_promise_against_a_cell_that_is_not_there_is_refused(tmp_path: Path) -> 
     limit = "decode_tokens_per_s: {relative_to: {cell: aiter-of, at_least: 1.5}}"
 
     with pytest.raises(
-        MatrixError, match=r"promising\.yaml:1: .*no cell of this run is 'aiter-of'"
+        MatrixError,
+        match=r"promising\.yaml:1: .*: promises\.performance\.single_stream: decode_tokens_per_s "
+        r"is held against aiter-of: no cell of these matrices is 'aiter-of'",
     ):
         select([promising(tmp_path, limit)], PLAIN)
 

@@ -52,9 +52,11 @@ def test_scores_have_intervals_where_they_can() -> None:
     good = {"m_accuracy_ratio": 0.5, "m_questions": 4.0, "m_right_questions": 2.0}
     odd = {**good, "m_right_questions": 5.0}
 
-    assert [one.text for one in numbers_of(good)] == ["50.0% (15.0% to 85.0%, 2 of 4 right)"]
-    assert [one.text for one in numbers_of(odd)] == ["50.0%", "4", "5"]
-    assert [one.text for one in numbers_of({"m_accuracy_ratio": 0.5})] == ["50.0%"]
+    assert [one.text for one in numbers_of(good)] == [
+        "50.00% (exact 90% interval 9.76% to 90.24%, 2 of 4 right)"
+    ]
+    assert [one.text for one in numbers_of(odd)] == ["50.00%", "4", "5"]
+    assert [one.text for one in numbers_of({"m_accuracy_ratio": 0.5})] == ["50.00%"]
 
 
 def test_host_is_in_words() -> None:

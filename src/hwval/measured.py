@@ -179,8 +179,11 @@ def _with_unit(check: Mapping[str, Any], key: str) -> str:
         return metric.format(value)
     if unit:
         return f"{value:.3g} {unit}"
-    if is_relation and key != "smallest_detectable":
-        return f"{100 * value:+.2f} points"  # of a share, so that percent would be ambiguous
+    # Differences of shares, so that percent would be ambiguous.
+    if key == "smallest_detectable" and abs(value) <= 1:
+        return f"{100 * value:.2f} points"
+    if is_relation:
+        return f"{100 * value:+.2f} points"
     return f"{value:.2%}" if abs(value) <= 1 else f"{value:,.4g}"
 
 

@@ -30,6 +30,7 @@ from hwval.pictures import draw_pictures
 from hwval.resources import resource_path
 from hwval.result import VerdictRecord
 from hwval.result import read_run
+from hwval.signoff_words import breakable
 from hwval.signoff_words import facts_of
 from hwval.signoff_words import html_text
 from hwval.signoff_words import inline_code
@@ -144,6 +145,7 @@ def _render(template: str, summary: Summary, gallery: Gallery, finalize: Any) ->
         SIGNS=SIGNS,
         anchor=lambda cell: "cell-" + quote(cell, safe="", errors="backslashreplace"),
         bars=_bars,
+        breakable=breakable,
         code=inert.markdown_code,
         count=format_count,
         duration=format_duration_s,

@@ -25,12 +25,13 @@ from hwval.inert import markdown
 from hwval.inert import one_line
 from hwval.measured import AT_POINT
 from hwval.measured import format_number
-from hwval.stats import wilson_interval
+from hwval.stats.proportion import exact_interval
 from hwval.units import format_bytes
 
 __all__ = [
     "Facts",
     "Number",
+    "breakable",
     "facts_of",
     "html_text",
     "inline_code",
@@ -40,6 +41,8 @@ __all__ = [
 ]
 
 _SCORE: Final = "_accuracy_ratio"
+# Two-sided, as the verdict on a score takes it.
+_CONFIDENCE: Final = 0.90
 _SCORE_LABELS: Final = {
     "stderr_ratio": "standard error",
     "unparsed_questions": "answers that could not be read",
@@ -123,12 +126,13 @@ def _score(task: str, left: dict[str, float]) -> Iterator[Number]:
     """Yield what is known of a task's score, and take it out of the numbers that are left."""
     name = task + _SCORE
     share = left.pop(name)
-    text, raw = f"{share:.1%}", f"{name} = {share}"
+    text, raw = f"{share:.2%}", f"{name} = {share}"
     right, n = left.get(f"{task}_right_questions"), left.get(f"{task}_questions")
     if right is not None and n is not None and 0 <= right <= n and 0 < n < float("inf"):
         del left[f"{task}_right_questions"], left[f"{task}_questions"]
-        interval = wilson_interval(right, n)
-        text += f" ({interval.low:.1%} to {interval.high:.1%}, {right:,.0f} of {n:,.0f} right)"
+        interval = exact_interval(right, n, _CONFIDENCE)
+        ends = f"{interval.low:.2%} to {interval.high:.2%}"
+        text += f" (exact {_CONFIDENCE:.0%} interval {ends}, {right:,.0f} of {n:,.0f} right)"
     yield Number(f"{task}: score", text, raw)
     for suffix, label in _SCORE_LABELS.items():
         if (name := f"{task}_{suffix}") in left:
@@ -163,6 +167,16 @@ def html_text(text: str) -> Markup:
     # Escaping adds no backtick and takes none away.
     escaped = str(escape(one_line(text)))
     return Markup(_CODE.sub(r"<code>\g<code></code>", escaped))  # noqa: S704 - escaped above
+
+
+def breakable(name: str) -> Markup:
+    """Return a metric's name as inert HTML that breaks behind underscores, not within words.
+
+    Example:
+        >>> str(breakable("tokens_per_s"))
+        'tokens_<wbr>per_<wbr>s'
+    """
+    return Markup(str(escape(one_line(name))).replace("_", "_<wbr>"))  # noqa: S704 - escaped
 
 
 def inline_code(text: str) -> Markup:

@@ -75,6 +75,8 @@ def _read_part(value: object) -> object:
         if percent is None:
             raise ValueError(f"{value!r} is no share; write 0.03 or 3 %")
         return float(percent[1]) / 100
+    if isinstance(value, int | float) and 1 < value <= 100:
+        raise ValueError(f"found {value:g}, expected a share: {value:g} % or {value / 100:g}")
     return float(value) if isinstance(value, WrittenFloat) else value
 
 

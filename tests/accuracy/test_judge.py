@@ -80,7 +80,7 @@ def test_the_sentence_holds_every_number() -> None:
     text = judged(promise(), score(450, 717)).text
 
     for part in (
-        "0.6276 ± 0.0181, 450 of 717 right (Wilson 95 % 0.592 to 0.662)",
+        "0.6276 ± 0.0181, 450 of 717 right (exact 90 % interval 0.597 to 0.658)",
         "t version 3.1, 5-shot, chat; exact_match,custom-extract",
         "surely not below 0.6276 less 0.1 (n=717, a lab)",
         "change +0.0000, one-sided 5 % bounds -0.04",
@@ -92,7 +92,11 @@ def test_the_sentence_holds_every_number() -> None:
 @pytest.mark.parametrize(
     ("right", "questions", "margin", "decision"),
     [
-        (8, 12, 0.1, "not decided (12 questions are too few to tell) against 0.6276 less 0.1 ("),
+        (
+            *(8, 12, 0.1),
+            "not decided (12 questions are too few to tell; it takes 193 at least) against 0.6276",
+        ),
+        (8, 12, 0.01, "not decided (12 questions are too few to tell; no number is enough for so"),
         (410, 717, 0.07, "not decided against 0.6276 less 0.07 ("),
         (300, 717, 0.1, "surely below 0.6276 less 0.1 ("),
     ],
@@ -147,11 +151,11 @@ def test_a_standard_error_may_stand_in_for_n() -> None:
 
 def test_what_the_matrix_changed_is_stated() -> None:
     """Limit, subset, shots, length, reused answers, data and a version that nobody named."""
-    section = promise(limit=50, shots=0, max_tokens=64, task_version=None)
-    text = describe("t", section, score(25, 50, of_questions=717, reused=3))
+    section = promise(limit=250, shots=0, max_tokens=64, task_version=None)
+    text = describe("t", section, score(25, 250, of_questions=717, reused=3))
 
     for part in (
-        "only 50 of 717 questions, the first",
+        "only 250 of 717 questions, the first",
         "number of shots set in the matrix",
         "answers of at most 64 tokens, set in the matrix",
         "the reference names no task version",
@@ -159,7 +163,7 @@ def test_what_the_matrix_changed_is_stated() -> None:
         "data /data",
     ):
         assert part in text
-    picked = describe("t", promise(subset=(1, 2)), score(1, 2, of_questions=717))
+    picked = describe("t", TaskSection(subset=(1, 2)), score(1, 2, of_questions=717))
     assert "only 2 of 717 questions, positions chosen in the matrix" in picked
 
 
@@ -232,6 +236,47 @@ def test_two_cells_are_compared_question_by_question(
     assert f"of {n} questions {lost} were lost and {won} won" in check.text
     assert "McNemar exact p = " in check.text
     assert check.text.endswith("; under which settings they were answered is not known")
+    assert f"({n - lost} right here, {n - won} right there)" in check.text
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "margin", "outcome"),
+    [
+        (0, 12, 0.3, Outcome.INCONCLUSIVE),
+        (6, 12, 0.3, Outcome.INCONCLUSIVE),  # surely above 0.245 only
+        (7, 12, 0.3, Outcome.PASS),
+        (0, 717, 0.03, Outcome.INCONCLUSIVE),
+        (40, 717, 0.03, Outcome.PASS),
+    ],
+)
+def test_who_has_nothing_to_lose_shows_no_loss(
+    right: int, n: int, margin: float, outcome: Outcome
+) -> None:
+    """Two broken cells answer alike; that one is no worse than the other says nothing."""
+    answers = [
+        dataclasses.replace(
+            sample(index, correct=index < right),
+            unparsed=index >= right,
+            finish_reason="stop" if index < right else "length",
+        )
+        for index in range(n)
+    ]
+    check = judge_pair("t", promise(margin=margin), answers, answers, partner="fp16")
+    wrong = n - right
+
+    assert check.outcome is outcome
+    told = f"{right} right, {wrong} unparsed, {wrong} cut off"
+    assert f"({told} here, {told} there)" in check.text
+    open_text = "t: not decided, since the other has too little to lose, against fp16 less"
+    assert check.text.startswith(open_text) == (outcome is Outcome.INCONCLUSIVE)
+
+
+def test_limits_are_in_percent_and_points() -> None:
+    """As what was measured beside them."""
+    pair = judge_pair("t", promise(margin=0.3), *pair_of(0, 0, 12), partner="fp16")
+
+    assert judged(promise(), score(450, 717)).limit == "62.76% less 10 points"
+    assert pair.limit == "at most 30 points less than fp16"
 
 
 def test_pairs_that_are_not_comparable_decide_nothing() -> None:

@@ -26,14 +26,14 @@ def tasks_of(folder: Path, tasks: str, more: str = "") -> list[dict[str, TaskSec
 def test_a_reference_is_read_with_everything_that_belongs_to_it(tmp_path: Path) -> None:
     """Shares are written as numbers or in percent, a version as a number or a text."""
     text = (
-        "{mmlu_pro_biology: {reference: 0.8466, n: 717, margin: 3 %, source: 'a lab', "
-        f"task_version: 3.1, api: chat, limit: 100, revision: {COMMIT}, max_unparsed: 5 %}}}}"
+        "{mmlu_pro_biology: {reference: 0.8466, n: 12032, margin: 5 %, source: 'a lab', "
+        f"task_version: 3.1, api: chat, limit: 700, revision: {COMMIT}, max_unparsed: 5 %}}}}"
     )
     (tasks,) = tasks_of(tmp_path, text)
 
     section = tasks["mmlu_pro_biology"]
-    assert (section.reference, section.n, section.margin) == (0.8466, 717, 0.03)
-    assert (section.task_version, section.api, section.limit) == ("3.1", "chat", 100)
+    assert (section.reference, section.n, section.margin) == (0.8466, 12032, 0.05)
+    assert (section.task_version, section.api, section.limit) == ("3.1", "chat", 700)
     assert (section.max_unparsed, section.max_cut_off, section.concurrency) == (0.05, None, 16)
 
 
@@ -78,7 +78,8 @@ def test_data_may_be_a_folder_files_or_shipped(tmp_path: Path) -> None:
         ("{t: {reference: 0.8, n: 7, source: x}}", "a reference needs a 'margin'"),
         ("{t: {reference: 0.8, n: 7, margin: 0.03}}", "a reference needs its 'source'"),
         ("{t: {n: 7}}", "'n' says something of a 'reference', there is none"),
-        ("{t: {reference: 80, n: 7}}", "found 80, expected less than 1"),
+        ("{t: {reference: 80, n: 7}}", "found 80, expected a share: 80 % or 0.8"),
+        ("{t: {margin: 9}}", "t.margin: found 9, expected a share: 9 % or 0.09"),
         ("{t: {reference: 0.5, n: 7, margin: 0.5, source: x}}", "no score could be below"),
         ("{t: {dataset: {}}}", "names no split"),
         ("{t: {subset: [0, true]}}", "expected a whole number"),

@@ -26,6 +26,7 @@ def hwval(
     monkeypatch.setattr(cli, "app", _MADE)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HWVAL_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.delenv("COLUMNS", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     (tmp_path / "m.yaml").write_text(MIXED)
     (tmp_path / "lab.json").write_text(json.dumps(LAB.to_json()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -175,3 +176,28 @@ def test_every_outcome_compares_with_every_other(hwval: Call, tmp_path: Path) ->
     assert (code, found.got_worse) == (0, False)
     assert len(found.cells) == 6
     assert "cut short" in out
+
+
+def test_lost_answers_have_a_line_of_their_own(hwval: Call, tmp_path: Path) -> None:
+    """Exit status 0 must not be taken for good news of what nobody answered."""
+    write_run(tmp_path / "base")
+    write_run(tmp_path / "new", [make_verdict(CELL, "generate/chat", Outcome.INCONCLUSIVE, "x")])
+    code, out, _ = hwval("compare", "base", "new")
+
+    assert code == 0
+    assert out.splitlines()[-1] == (
+        "  1 of 2 questions has no answer in the new run: whether they got worse is not known"
+    )
+
+
+def test_folder_of_runs_is_refused_with_the_newest(hwval: Call, tmp_path: Path) -> None:
+    """Whoever names the folder above wants one of those in it."""
+    for age, name in enumerate(("new", "old", "older", "oldest")):
+        write_run(tmp_path / "all" / name)
+        os.utime(tmp_path / "all" / name / "records.jsonl", (10**9 - age, 10**9 - age))
+    code, out, err = hwval("compare", "all", "all/old")
+
+    assert (code, out) == (2, "")
+    assert err == (
+        "hwval: all is a folder of runs; name one of them, newest all/new, all/old, all/older\n"
+    )

@@ -176,3 +176,27 @@ def test_disk_that_is_full_is_one_line() -> None:
 
     assert done.returncode != 0
     assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("plan", "lab.yaml"), "(lab.yaml); write --matrix=lab.yaml; see `hwval plan --help`"),
+        (("doctor", "a.yml", "b.yaml"), "; write --matrix=a.yml --matrix=b.yaml; see"),
+        (("show", "lab.yaml", "base"), "(base); write --matrix=lab.yaml; see `hwval show"),
+        (("plan", "lab"), "(lab); see `hwval plan --help`"),
+        (("compare", "a", "b", "c.yaml"), "(c.yaml); see `hwval compare --help`"),
+        (("load", "URL", "--rate", "5/s"),
+         "'--rate': expected a number (Open loop: requests per second); see"),
+        (("load", "URL", "--requests", "5.5"), "'--requests': expected a whole number (How many);"),
+    ],
+)  # fmt: skip
+def test_mistake_is_told_with_what_was_meant(
+    hwval: Call, arguments: tuple[str, ...], told: str
+) -> None:
+    """A matrix is an option's value, and a number has no unit: in words of this project."""
+    code, out, err = hwval(*arguments)
+
+    assert (code, out) == (2, "")
+    assert told in err
+    assert err.count("\n") == 1

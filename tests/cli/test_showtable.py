@@ -39,7 +39,7 @@ promises:
       max_duration: 90 s
       limits:
         decode_tokens_per_s: {floor: 12, good: 20, of_ceiling: 25 %, source: note, date: 2026-05-04}
-        ttft_p99_s: {baseline: {value: 500 ms, tolerance: 5 %, source: run-7, date: 2026-04-01}}
+        ttft_mean_s: {baseline: {value: 500 ms, tolerance: 5 %, source: run-7, date: 2026-04-01}}
     serving:
       rates_per_s: [0.5, 2]
       requests: 20
@@ -84,7 +84,7 @@ def test_show_tells_limits_in_words(full: Call) -> None:
     )
     assert "      source " in out
     assert "note (2026-05-04)" in out
-    assert rows["ttft_p99_s"] == "baseline 500 ms plus 5 % (525 ms; run-7, 2026-04-01)"
+    assert rows["ttft_mean_s"] == "baseline 500 ms plus 5 % (525 ms; run-7, 2026-04-01)"
     assert rows["good_share at 2"] == "floor 90.0%"
     assert rows["load/ready_in_time"] == "within 20 min 00 s"
     assert "max_duration 1 min 30 s" in rows["performance/single_stream"]

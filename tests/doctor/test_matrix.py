@@ -185,3 +185,14 @@ def test_memory_of_the_host_is_no_question_elsewhere(
     checks = examine(host, cells(tmp_path, host, matrix(hardware, image, LLAMA)))
 
     assert not [check for check in checks if check.name == "host-memory"]
+
+
+def test_idle_devices_are_a_warning(tmp_path: Path) -> None:
+    """Who has two cards and forgets the flag leases one for nothing; one card is no mistake."""
+    host = host_with(MI60)
+    text = matrix("[gfx906-mi60, gfx906-mi60 x2]", IMAGE, LLAMA)
+    check = named(examine(host, cells(tmp_path, host, text)), "idle devices")
+
+    assert check.state is State.WARNING
+    assert check.text == "1 of 2 cells: the engine takes 1 of the 2 devices of this cell"
+    assert check.remedy == ("write `engine: {tensor-parallel-size: 2}` or `hardware: gfx906-mi60`")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,36 @@ def test_message_of_a_chat_is_as_long_as_asked_where_there_is_room(folder: Path)
     assert room.added_tokens == TEMPLATE
     assert room.own_tokens(2000, 16, is_exact=True) == 2000
     assert room.own_tokens(2032, 16, is_exact=True) == 2032 - TEMPLATE
+
+
+def test_load_is_the_same_under_another_context() -> None:
+    """What is known of a server bears on nothing that fits."""
+    plain = Workload(
+        requests=4,
+        input_tokens=Lengths(1000, 1000),
+        output_tokens=Lengths(16, 16),
+        prefix_tokens=400,
+    )
+    near, far = (replace(plain, room=room) for room in (Room(2048, 9, 1.5), Room(32768)))
+
+    assert {len(one.prompt.split()) for one in near.make().asks} == {1000}
+    assert [one.prompt for one in near.make().asks] == [one.prompt for one in far.make().asks]
+
+
+def test_shared_beginning_is_shortened_with_its_prompts() -> None:
+    """The words that fit are 1,346 of 2,000, and nine tenths of them are shared."""
+    made = Workload(
+        requests=2,
+        input_tokens=Lengths(2000, 2000),
+        output_tokens=Lengths(16, 16),
+        prefix_tokens=1800,
+        room=Room(CONTEXT, 1, 1.5),
+    ).make()
+    one, other = (ask.prompt.split() for ask in made.asks)
+
+    assert len(one) == len(other) == 1346
+    assert one[:1211] == other[:1211]
+    assert one[1211:] != other[1211:]
 
 
 @given(

@@ -120,7 +120,8 @@ def undecidable(folder: Path, a: str, b: str, settings: str = "") -> list[str]:
         (f"offline: {{{BETTER}}}, serving: {{rates_per_s: [1]}}",
          f"offline: {{}}, serving: {{rates_per_s: [1], {WORSE}}}", "none can be measured first"),
         ("offline: {limits: {output_tokens_per_s: {relative_to: {cell: c, at_least: 1.1}}}}",
-         "offline: {}", "no cell of this run is 'c'"),
+         "offline: {}",
+         ".offline: output_tokens_per_s is held against c: no cell of these matrices is 'c'"),
     ],
 )  # fmt: skip
 def test_relation_that_the_matrix_alone_shows_to_be_undecidable(
@@ -144,3 +145,42 @@ def test_pair_of_a_task_that_the_other_cell_is_not_asked(tmp_path: Path) -> None
     assert "a: promises.accuracy.gsm8k: it is paired with gfx906" in found
     assert found.endswith("__b, which is not asked it; promise it there too")
     assert undecidable(tmp_path, task, "accuracy: {gsm8k: {limit: 20}}") == []
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "told"),
+    [
+        ("limit: 5", "", "limit or subset not set, this cell the first 5"),
+        ("", "limit: 5", "limit or subset the first 5, this cell not set"),
+        ("subset: [1, 3]", "subset: [1, 2]", "limit or subset [1, 2], this cell [1, 3]"),
+        ("subset: [1, 0]", "limit: 2", ""),
+        ("shots: 1", "shots: 2", "shots 2, this cell 1"),
+        ("api: chat", "", "api completions, this cell chat"),
+        ("task: gsm8k", "task: gsm8k_cot", "task gsm8k_cot, this cell gsm8k"),
+        ("task: gsm8k", "", ""),
+        ("metric: 'a,b'", "", ""),
+        ("metric: 'a,b'", "metric: 'a,c'", "metric a,c, this cell a,b"),
+        ("dataset: /a", "dataset: /b", "dataset /b, this cell /a"),
+        (f"dataset: /a, samples_sha256: {'a' * 64}",
+         f"revision: {'b' * 40}, samples_sha256: {'a' * 64}", ""),
+        (f"samples_sha256: {'a' * 64}", "", ""),
+        ("max_tokens: 32, concurrency: 2, max_unparsed: 1 %", "max_tokens: 64", ""),
+    ],
+)  # fmt: skip
+def test_pair_that_is_not_asked_alike(tmp_path: Path, a: str, b: str, told: str) -> None:
+    """Its answers would be no pair; another longest answer may change nothing."""
+    own = f"accuracy: {{gsm8k: {{margin: 0.05, paired_with: b, {a}}}}}".replace(", }", "}")
+    found = undecidable(tmp_path, own, f"accuracy: {{gsm8k: {{{b}}}}}")
+
+    assert len(found) == bool(told)
+    assert all(f"__b, which has {told}; write the same" in one for one in found)
+
+
+def test_pair_that_is_not_there_is_told_with_its_promise(tmp_path: Path) -> None:
+    """A cell may promise a hundred things, and its line alone names none."""
+    task = "accuracy: {gsm8k: {limit: 20, margin: 0.05, paired_with: c}}"
+
+    (found,) = undecidable(tmp_path, task, "accuracy: {gsm8k: {limit: 20}}")
+
+    told = "a: promises.accuracy.gsm8k: paired_with c: no cell of these matrices is 'c'"
+    assert found.startswith(told)

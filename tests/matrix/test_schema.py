@@ -44,6 +44,10 @@ def test_mapping_becomes_json(tmp_path: Path) -> None:
             "2: promises.load.ready_within: '20' is not a number with a unit of ms, s, min, h",
         ),
         (
+            "promises: {load: {ready_within: 1 ms}}",
+            "2: promises.load.ready_within: found 1 ms, expected 1.0 s or more",
+        ),
+        (
             "deadlines: {load: [1]}",
             "2: deadlines.load: expected a duration with its unit, as in 20 min",
         ),

@@ -43,6 +43,12 @@ def test_unknown_cell_names_near_matches(tmp_path: Path, name: str) -> None:
     assert str(caught.value).startswith(f"no cell is named {name!r}; did you mean '{CELL_ID}__eag")
 
 
+def test_name_of_a_variant_is_answered_with_a_glob(tmp_path: Path) -> None:
+    """Within a matrix it names the variant; over matrices it would name several cells."""
+    with pytest.raises(SelectionError, match=r"named 'long'; an id ends so: .* '\*__long'\?$"):
+        select_cells(load(tmp_path, VARIANTS).entries, ["long"])
+
+
 def test_image_is_replaced_everywhere(tmp_path: Path) -> None:
     """The same cells on another image; those that become the same are one."""
     matrix = load(

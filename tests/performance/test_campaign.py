@@ -28,6 +28,19 @@ LOOKS = Looks(first=3, most=12)
 RATE = "output_tokens_per_s"
 
 
+def metric_scene(metric: str, requests: int, value: float) -> Scene:
+    def play(number: int) -> Round:
+        return Round(
+            point="p",
+            number=number,
+            duration_s=1.0,
+            requests=requests,
+            client={metric: value + number / 1000},
+        )
+
+    return Scene(name="p", play=play, limits={metric: Limit(ceiling=1.0)})
+
+
 def scene(value: Callable[[int], float], *, floor: float = 100.0, valid: bool = True) -> Scene:
     def play(number: int) -> Round:
         reasons = () if valid else ("the machine was busy",)
@@ -56,6 +69,38 @@ def test_clear_case_is_decided_at_the_first_look() -> None:
 
     assert [check.outcome for check in checks] == [Outcome.PASS]
     assert len(one.rounds) == 3
+
+
+@pytest.mark.parametrize(
+    ("metric", "requests", "is_told"),
+    [
+        ("ttft_p99_s", 32, True),
+        ("ttft_p99_s", 100, False),
+        ("ttft_p90_s", 9, True),
+        ("ttft_p90_s", 10, False),
+        ("ttft_p50_s", 1, False),
+        ("itl_p99_s", 1, False),
+    ],
+)
+def test_percentile_of_few_requests_is_told(metric: str, requests: int, is_told: bool) -> None:  # noqa: FBT001
+    """It is nearly the largest; of times between tokens there are many in each request."""
+    (check,) = campaign().measure([metric_scene(metric, requests, 0.5)], LOOKS, 60.0)
+
+    assert check.outcome is Outcome.PASS
+    assert (f"with {requests} requests a round it is close to their largest" in check.text) is (
+        is_told
+    )
+
+
+def test_share_of_an_unknown_ceiling_takes_no_further_rounds() -> None:
+    """None would make it known."""
+    one = campaign()
+    limit = Limit.model_validate({"of_ceiling": "25 %"})
+    unknown = replace(scene(float), limits={RATE: limit}, ceiling={})
+    checks = one.measure([unknown], LOOKS, 60.0)
+
+    assert [check.outcome for check in checks] == [Outcome.INCONCLUSIVE]
+    assert len(one.rounds) == LOOKS.first
 
 
 def test_spent_budget_leaves_it_open() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -79,7 +80,7 @@ def test_a_point_of_a_curve_has_its_own_ceiling() -> None:
 
 def test_a_latency_below_its_bound_is_impossible_too() -> None:
     """A prompt of 128 tokens takes 12.8 ms to read at 10,000 tokens a second."""
-    limits = {"ttft_p50_s": {"ceiling": "12 ms"}, "ttft_p99_s": {"ceiling": "13 ms"}}
+    limits = {"ttft_p50_s": {"ceiling": "12 ms"}, "ttft_mean_s": {"ceiling": "13 ms"}}
 
     (problem,) = problems("single_stream", {"limits": limits})
 
@@ -135,6 +136,15 @@ def test_times_that_no_round_fits_into(written: dict[str, str], told: str | None
     assert (told is None and found == []) or (told or "") in found[0]
 
 
+def test_command_that_has_no_time_for_its_iterations() -> None:
+    """128 tokens take 1.28 s at 100 a second, and all five count."""
+    (problem,) = problems("bench_latency", {"batch": 1, "timeout": "6 s"})
+
+    assert problem.endswith(
+        "timeout is 6.0 s, and 5 iterations take at least 6.4 s by the roofline; raise it"
+    )
+
+
 def test_part_of_a_ceiling_that_does_not_exist() -> None:
     """The roofline bounds no single gap between tokens, and no knee."""
     limits = {"itl_p50_s": {"of_ceiling": "50 %"}, "tpot_p50_s": {"of_ceiling": "50 %"}}
@@ -143,6 +153,31 @@ def test_part_of_a_ceiling_that_does_not_exist() -> None:
 
     assert "itl_p50_s: of_ceiling is part of nothing" in problem
     assert problem.endswith("write a ceiling")
+
+
+def test_part_of_a_ceiling_under_speculation() -> None:
+    """With the reason, and what a variant that inherits it is to write."""
+    promised = PerformanceSection.model_validate(
+        {"single_stream": {"limits": {"decode_tokens_per_s": {"of_ceiling": "25 %"}}}}
+    )
+    drafting = replace(ROOFLINE, is_speculative=True)
+
+    (problem,) = impossible_promises(promised, drafting)
+
+    assert "since a step of speculative decoding may answer several tokens" in problem
+    assert "a floor and `of_ceiling: null` in this variant, or null for the whole" in problem
+
+
+def test_one_request_has_no_percentiles() -> None:
+    """Its p99 is its p50, and the promise would sound like more than it is."""
+    limits = {f"ttft_{name}_s": {"ceiling": "1 s"} for name in ("mean", "p50", "p90", "p99")}
+    gaps = {"itl_p99_s": {"ceiling": "1 s"}}
+
+    found = problems("single_stream", {"limits": limits | gaps})
+
+    assert [one.split(": ")[1] for one in found] == ["ttft_p90_s", "ttft_p99_s"]
+    assert found[0].endswith("promise ttft_mean_s, or let a round have more requests")
+    assert problems("single_stream", {"requests": 2, "limits": limits}) == []
 
 
 def test_doubtful_figures_are_not_held_against_a_near_miss() -> None:

@@ -16,6 +16,7 @@ from hwval.errors import MatrixError
 from hwval.threshold import METRICS
 from hwval.threshold import Limit
 from hwval.threshold import Limits
+from hwval.threshold import is_duration
 from hwval.threshold.limit import BANDS
 from hwval.yamlfile import load_yaml
 from hwval.yamlmodel import YamlModel
@@ -112,6 +113,7 @@ def test_everything_that_may_be_promised(tmp_path: Path) -> None:
         ("decode_tokens_per_s: {relative_to: {cell: plain, at_most: 2}}", "write at_least"),
         ("ttft_p99_s: {relative_to: {cell: plain, at_least: 2}}", "write at_most"),
         ("ttft_p99_s: {relative_to: {cell: plain, at_most: 0}}", "greater than 0"),
+        ("ttft_p99_s: {relative_to: {cell: plain, at_most: much}}", "'much' is no factor"),
         ("decode_tokens_per_s: {baseline: {value: 15}}", "'tolerance' is missing"),
         (
             "decode_tokens_per_s: {baseline: {value: 15, tolerance: 5 %, source: x}}",
@@ -207,3 +209,20 @@ def test_what_a_limit_asks_for() -> None:
         "baseline": pytest.approx(95),
     }
     assert latency.demands(METRICS["ttft_p50_s"]) == {"baseline": pytest.approx(105)}
+
+
+def test_a_factor_may_be_in_percent() -> None:
+    """As other shares are."""
+    written = [
+        Limit.model_validate({"relative_to": {"cell": "plain", "at_least": value}}).relative_to
+        for value in ("30 %", "150%", 0.3)
+    ]
+
+    assert [one and one.factor for one in written] == [0.3, 1.5, 0.3]
+
+
+def test_written_durations_are_known() -> None:
+    """A plain number may have been meant in another unit."""
+    written = [Limit.model_validate({"ceiling": value}).ceiling for value in ("6 min", 360)]
+
+    assert [one is not None and is_duration(one) for one in written] == [True, False]

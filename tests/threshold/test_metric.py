@@ -58,3 +58,19 @@ def test_unknown_metric_names_what_is_near(name: str, near: str) -> None:
 def test_values_are_written_with_their_unit(name: str, value: float, text: str) -> None:
     """Four digits say enough."""
     assert METRICS[name].format(value) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "requests"),
+    [
+        ("ttft_p99_s", 100),
+        ("tpot_p95_s", 20),
+        ("e2el_p90_s", 10),
+        ("e2el_p50_s", 1),
+        ("itl_p99_s", 1),  # of many times in each request
+        ("output_tokens_per_s", 1),
+    ],
+)
+def test_a_percentile_takes_requests(name: str, requests: int) -> None:
+    """Of fewer it is close to their largest."""
+    assert metric_of(name).fewest_requests == requests

@@ -13,18 +13,21 @@ from collections.abc import Sequence
 from typing import Any
 from typing import Final
 
+from hwval.accuracy.deciding import CONFIDENCE
+from hwval.accuracy.deciding import decide_score
+from hwval.accuracy.deciding import fewest_questions
+from hwval.accuracy.deciding import with_power
 from hwval.accuracy.job import Score
 from hwval.accuracy.promise import SHIPPED
 from hwval.accuracy.promise import TaskSection
+from hwval.accuracy.promise import reference_of
 from hwval.accuracy.samples import Sample
 from hwval.accuracy.samples import pair_up
 from hwval.errors import UsageError
 from hwval.stats import Decision
 from hwval.stats import Reference
-from hwval.stats import compare_with_reference
 from hwval.stats import decide
 from hwval.stats import mcnemar_exact
-from hwval.stats import wilson_interval
 from hwval.stats.paired import paired_interval
 from hwval.stats.paired import smallest_paired_loss
 from hwval.stats.proportion import exact_interval
@@ -38,8 +41,6 @@ _OUTCOMES: Final = {
     Decision.BREAKS: Outcome.FAIL,
     Decision.OPEN: Outcome.INCONCLUSIVE,
 }
-# Two-sided; a loss is wrongly found, or wrongly not seen, in 5 of 100 cells at most.
-_CONFIDENCE: Final = 0.90
 # Share of questions that may be another one again: more of them feign certainty, since the
 # intervals take every question for one of its own. Sets of questions that people made have less.
 _MOST_REPEATED: Final = 0.05
@@ -54,12 +55,13 @@ def describe(label: str, section: TaskSection, score: Score) -> str:
 
 def judge_score(label: str, section: TaskSection, score: Score) -> Check | None:
     """Return whether the share of right answers is as promised; None where nothing is."""
-    if section.reference is None or section.margin is None:
+    reference = reference_of(section)
+    if reference is None or section.margin is None:
         return None
     fields = _fields(label, score.questions) | {
         "kind": "baseline",
-        "limit": f"{section.reference:g} less {section.margin:g}",
-        "limit_value": section.reference - section.margin,
+        "limit": f"{100 * reference.value:g}% less {_points(section.margin)}",
+        "limit_value": reference.value - section.margin,
         "source": section.source,
         "value": score.right / score.questions,
     }
@@ -74,16 +76,14 @@ def judge_score(label: str, section: TaskSection, score: Score) -> Check | None:
     if why := _why_too_alike(score.repeated, score.questions):
         text = f"{label}: {why}; {share}; {settings}"
         return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
-    base = Reference(section.reference, section.n, section.stderr)
-    loss = compare_with_reference(
-        score.right, score.questions, base, section.margin, confidence=_CONFIDENCE
-    )
+    decision, loss = decide_score(score.right, score.questions, reference, section.margin)
     change = loss.change
     behind = f"n={section.n}" if section.n else f"± {section.stderr:g}"
-    decision = _with_power(loss.decision, loss.smallest_detectable, section.margin)
-    is_small = loss.smallest_detectable > section.margin
+    few = ""
+    if loss.smallest_detectable > section.margin:
+        few = _too_few(score.questions) + _enough(score.questions, reference, section.margin)
     text = (
-        f"{label}: {_decided(decision, score.questions, is_small=is_small)} {section.reference:g} "
+        f"{label}: {_decided(decision, few)} {reference.value:g} "
         f"less {section.margin:g} ({behind}, {section.source}): {share}; change "
         f"{change.mean:+.4f}, one-sided 5 % bounds {change.low:+.4f} and {change.high:+.4f}; "
         f"smallest detectable loss {loss.smallest_detectable:.4f}; {settings}"
@@ -93,7 +93,7 @@ def judge_score(label: str, section: TaskSection, score: Score) -> Check | None:
         text=text,
         low=loss.share.low,
         high=loss.share.high,
-        confidence=_CONFIDENCE,
+        confidence=CONFIDENCE,
         smallest_detectable=loss.smallest_detectable,
         **fields,
     )
@@ -146,7 +146,7 @@ def judge_pair(
     margin = section.margin or 0.0
     fields = _fields(label, len(own)) | {
         "kind": "relative_to",
-        "limit": f"at most {margin:g} less than {partner}",
+        "limit": f"at most {_points(margin)} less than {partner}",
         "limit_value": -margin,
         "partner": partner,
     }
@@ -166,13 +166,17 @@ def judge_pair(
         text = f"{label} against {partner}: {why}"
         return Check(outcome=Outcome.INCONCLUSIVE, text=text, **fields)
     lost, won = pairing.only_second, pairing.only_first
-    change = paired_interval(lost, won, pairing.n, _CONFIDENCE)
-    smallest = smallest_paired_loss(lost, won, pairing.n, _CONFIDENCE)
-    decision = _with_power(decide(change, -margin, higher_is_better=True), smallest, margin)
+    change = paired_interval(lost, won, pairing.n, CONFIDENCE)
+    smallest = smallest_paired_loss(lost, won, pairing.n, CONFIDENCE)
+    decision = with_power(decide(change, -margin, higher_is_better=True), smallest, margin)
+    said = _decided(decision, _too_few(pairing.n) if smallest > margin else "")
+    if decision is Decision.HOLDS and not _can_lose(other, margin):
+        decision, said = Decision.OPEN, "not decided, since the other has too little to lose,"
+        said = f"{said} against"
     text = (
-        f"{label}: {_decided(decision, pairing.n)} {partner} less {margin:g}: of {pairing.n} "
-        f"questions {lost} were lost and {won} won, change {change.mean:+.4f}, one-sided 5 % "
-        f"bounds {change.low:+.4f} and {change.high:+.4f}; McNemar exact p = "
+        f"{label}: {said} {partner} less {margin:g}: of {pairing.n} questions {lost} were lost "
+        f"and {won} won ({_counts(own)} here, {_counts(other)} there), change {change.mean:+.4f}, "
+        f"one-sided 5 % bounds {change.low:+.4f} and {change.high:+.4f}; McNemar exact p = "
         f"{mcnemar_exact(lost, won):.3g}; smallest detectable loss {smallest:.4f}"
     )
     return Check(
@@ -181,7 +185,7 @@ def judge_pair(
         value=change.mean,
         low=change.low,
         high=change.high,
-        confidence=_CONFIDENCE,
+        confidence=CONFIDENCE,
         smallest_detectable=smallest,
         **fields,
     )
@@ -204,7 +208,7 @@ def _judge_share(
 ) -> Check | None:
     if limit is None:
         return None
-    share = exact_interval(*counts, _CONFIDENCE)
+    share = exact_interval(*counts, CONFIDENCE)
     outcome = Outcome.PASS
     if share.mean > limit:
         outcome = Outcome.FAIL if share.low > limit else Outcome.INCONCLUSIVE
@@ -218,7 +222,7 @@ def _judge_share(
         value=share.mean,
         low=share.low,
         high=share.high,
-        confidence=_CONFIDENCE,
+        confidence=CONFIDENCE,
         n=counts[1],
         limit=f"at most {limit:.1%}",
         limit_value=limit,
@@ -239,29 +243,56 @@ def _fields(label: str, questions: int) -> dict[str, Any]:
     return {"metric": f"{label}_accuracy", "unit": "", "n": questions}
 
 
-def _with_power(decision: Decision, smallest_detectable: float, margin: float) -> Decision:
-    """Return OPEN for a pass of so few questions that a loss of the margin would not be seen."""
-    if decision is Decision.HOLDS and smallest_detectable > margin:
-        return Decision.OPEN
-    return decision
+def _points(share: float) -> str:
+    """Return a difference of two shares, which percent would leave ambiguous."""
+    return f"{100 * share:g} points"
 
 
-def _decided(decision: Decision, questions: int, *, is_small: bool = True) -> str:
+def _can_lose(samples: Sequence[Sample], margin: float) -> bool:
+    """Return whether so many answers are surely right that a loss of the margin could be seen.
+
+    Who has nothing right is matched by everybody, broken servers too.
+    """
+    right = sum(sample.correct for sample in samples)
+    return exact_interval(right, len(samples), CONFIDENCE).low > margin
+
+
+def _counts(samples: Sequence[Sample]) -> str:
+    right, unparsed, cut_off = (
+        sum(getattr(sample, name) for sample in samples)
+        for name in ("correct", "unparsed", "is_cut_off")
+    )
+    others = [f"{unparsed} unparsed"] * bool(unparsed) + [f"{cut_off} cut off"] * bool(cut_off)
+    return ", ".join([f"{right} right", *others])
+
+
+def _decided(decision: Decision, few: str) -> str:
     """Return what is said first, as a terminal shows no more; the reference follows."""
-    few = f" ({questions} questions are too few to tell)" if is_small else ""
     return {
         Decision.HOLDS: "surely not below",
         Decision.BREAKS: "surely below",
-        Decision.OPEN: f"not decided{few} against",
+        Decision.OPEN: f"not decided ({few}) against" if few else "not decided against",
     }[decision]
 
 
+def _too_few(questions: int) -> str:
+    return f"{questions} questions are too few to tell"
+
+
+def _enough(questions: int, reference: Reference, margin: float) -> str:
+    """Return how many questions it takes at least, even if all are answered right."""
+    least = fewest_questions(reference, margin)
+    if least is None:
+        return "; no number is enough for so unsure a reference"
+    return f"; it takes {least:,} at least" if least > questions else ""
+
+
 def _share(score: Score) -> str:
-    interval = wilson_interval(score.right, score.questions)
+    interval = exact_interval(score.right, score.questions, CONFIDENCE)
     stderr = "" if score.stderr is None else f" ± {score.stderr:.4f}"
     return (
         f"{score.value:.4f}{stderr}, {score.right} of {score.questions} right "
-        f"(Wilson 95 % {interval.low:.3f} to {interval.high:.3f})"
+        f"(exact {100 * CONFIDENCE:.0f} % interval {interval.low:.3f} to {interval.high:.3f})"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Annotated
+from typing import Any
 from typing import Final
 from typing import Literal
 from typing import Self
@@ -19,13 +20,21 @@ from pydantic import model_validator
 from hwval.accuracy.questions import questions_folder
 from hwval.catalogue import Capability
 from hwval.errors import UsageError
+from hwval.stats import Reference
 from hwval.yamlfile import WrittenFloat
 from hwval.yamlmodel import PART_SCHEMA
 from hwval.yamlmodel import Part
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
 
-__all__ = ["SHIPPED", "AccuracySection", "TaskSection", "dataset_place"]
+__all__ = [
+    "SHIPPED",
+    "AccuracySection",
+    "TaskSection",
+    "dataset_place",
+    "reference_of",
+    "why_not_alike",
+]
 
 # A dataset that comes with hwval: ``shipped:biology``.
 SHIPPED: Final = "shipped:"
@@ -40,6 +49,9 @@ _NEEDED_FOR: Final = {
 _LABEL: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
+_OF_DATA: Final = ("dataset", "revision")
+# Where one side leaves it open it may come to the same.
+_ONLY_IF_WRITTEN: Final = ("metric", "samples_sha256", "shots")
 
 
 def _read_version(value: object) -> object:
@@ -186,6 +198,62 @@ def dataset_place(section: TaskSection) -> str | dict[str, str] | None:
     if isinstance(place, str) and place.startswith(SHIPPED):
         return str(questions_folder(place.removeprefix(SHIPPED)))
     return place
+
+
+def reference_of(section: TaskSection) -> Reference | None:
+    """Return the score that is promised; None where none is."""
+    if section.reference is None:
+        return None
+    return Reference(section.reference, section.n, section.stderr)
+
+
+def why_not_alike(label: str, own: TaskSection, theirs: TaskSection) -> str:
+    """Return why two cells are not asked the same of a task; empty if nothing is known against it.
+
+    Args:
+        label: Name of the task in the matrix, of both.
+        own: What the cell is asked whose promise it is.
+        theirs: What the other cell is asked.
+    """
+    here, there = _asking(label, own), _asking(label, theirs)
+    ours, other = own.samples_sha256, theirs.samples_sha256
+    if ours is not None and ours == other:  # the same data, wherever they lie
+        there |= {name: here[name] for name in _OF_DATA}
+    for name in _ONLY_IF_WRITTEN:
+        if None in {here[name], there[name]}:
+            there[name] = here[name]
+    for name, value in here.items():
+        if value != there[name]:
+            values = f"{name} {_written(there[name])}, this cell {_written(value)}"
+            return f"which has {values}; write the same"
+    return ""
+
+
+def _asking(label: str, section: TaskSection) -> dict[str, Any]:
+    """Return what decides which questions are asked and how, alike where it comes to the same."""
+    return {
+        "task": section.task or label,
+        "metric": section.metric,
+        "api": section.api,
+        "limit or subset": _positions(section),
+        "shots": section.shots,
+        "dataset": section.dataset,
+        "revision": section.revision,
+        "samples_sha256": section.samples_sha256,
+    }
+
+
+def _positions(section: TaskSection) -> str | None:
+    """Return which of its questions a task is asked; None for all."""
+    if section.subset is None:
+        return None if section.limit is None else f"the first {section.limit}"
+    positions = sorted(section.subset)
+    is_first = positions == list(range(len(positions)))
+    return f"the first {len(positions)}" if is_first else str(positions)
+
+
+def _written(value: object) -> str:
+    return "not set" if value is None else str(value)
 
 
 def _check_labels(tasks: dict[str, TaskSection]) -> dict[str, TaskSection]:

@@ -29,6 +29,14 @@ __all__ = ["app", "main"]
 # What a shell makes of a variable that is not set: it would stand for the folder one is in.
 _EMPTY: Final = re.compile(r"(--[a-z-]+=)?")
 
+_EXTRA: Final = "unexpected extra argument"
+_YAML: Final = (".yaml", ".yml")
+_PARSERS_WORDS: Final = {
+    r"Input should be a valid number\b.*": "a number",
+    r"Input should be a valid integer\b.*": "a whole number",
+}
+"""What the parser of options says of numbers, in words that nobody has to look up."""
+
 app = typer.Typer(
     name="hwval",
     help="Explains hardware validation runs of vLLM. The runs themselves: `pytest -m rocm`.",
@@ -75,7 +83,7 @@ def main() -> None:
         sys.exit(app(prog_name="hwval", standalone_mode=False) or 0)
     except typer.TyperException as error:
         # Without arguments the help has been printed, and nothing is left to say.
-        if message := error.format_message().strip():
+        if message := _in_plain_words(error):
             _refuse(f"{message.removesuffix('.')}; see `{_command_of(error)} --help`")
         sys.exit(2)
     except HwvalError as error:
@@ -83,6 +91,26 @@ def main() -> None:
     except OSError as error:
         where = f"{error.filename}: " if error.filename else ""
         _refuse(f"{where}{error.strerror or error}")
+
+
+def _in_plain_words(error: typer.TyperException) -> str:
+    """Return what is wrong, and what was meant where that is plain."""
+    message = error.format_message().strip()
+    help_text = getattr(getattr(error, "param", None), "help", None) or ""
+    meaning = help_text.partition(". ")[0].rstrip(".")
+    for words, expected in _PARSERS_WORDS.items():
+        plain = f"expected {expected} ({meaning})" if meaning else f"expected {expected}"
+        message = re.sub(words, plain, message)
+    if _EXTRA not in message or not _takes_matrices(error):
+        return message
+    files = [one for one in sys.argv[2:] if one.endswith(_YAML) and not one.startswith("-")]
+    matrices = " ".join(f"--matrix={file}" for file in files)
+    return f"{message}; write {matrices}" if files else message
+
+
+def _takes_matrices(error: typer.TyperException) -> bool:
+    command = getattr(getattr(error, "ctx", None), "command", None)
+    return any("--matrix" in parameter.opts for parameter in getattr(command, "params", ()))
 
 
 def _command_of(error: typer.TyperException) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from typing import Annotated
 from typing import Any
+from typing import Final
 
 import typer
 
@@ -19,6 +19,7 @@ from hwval.cli.common import cache_dir
 from hwval.cli.common import check_tasks
 from hwval.cli.common import console
 from hwval.cli.common import default_matrices
+from hwval.cli.common import has_width
 from hwval.errors import SelectionError
 from hwval.errors import UsageError
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from hwval.placement import Selection
 
 __all__ = ["plan", "show"]
+
+_MOST_NAMED: Final = 3
 
 HostFile = Annotated[
     Path | None, typer.Option("--host", metavar="FILE", help="Saved probe of another machine.")
@@ -64,7 +67,7 @@ def plan(
     if as_json:
         typer.echo(json.dumps(_plan_json(selection), indent=2))
         return
-    if sys.stdout.isatty():
+    if has_width():
         lines = terminal_lines(selection.placed, shutil.get_terminal_size().columns)
     else:
         lines = pipe_lines(selection.placed)
@@ -86,10 +89,14 @@ def show(
 
     if docker and as_json:
         raise UsageError("--docker and --json exclude each other: a command line is no JSON")
+    if cell.endswith((".yaml", ".yml")):
+        raise UsageError(f"{cell!r} is no cell; write its id and --matrix={cell}")
     selection = _select(matrix, host)
     chosen = select_cells([candidate.entry for candidate in selection.placed], [cell])
     if len(chosen) != 1:
-        raise SelectionError(f"{cell!r} names {len(chosen)} cells; name one")
+        ids = ", ".join(entry.cell.id for entry in chosen[:_MOST_NAMED])
+        more = f" and {len(chosen) - _MOST_NAMED} more" * (len(chosen) > _MOST_NAMED)
+        raise SelectionError(f"{cell!r} names {len(chosen)} cells; name one of {ids}{more}")
     found = next(one for one in selection.placed if one.cell == chosen[0].cell)
     if docker:
         if found.why_not:

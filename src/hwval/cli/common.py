@@ -25,6 +25,7 @@ __all__ = [
     "check_tasks",
     "console",
     "default_matrices",
+    "has_width",
     "print_trimmed",
 ]
 
@@ -40,7 +41,12 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")
 
 def console() -> Console:
     """Return standard output: as wide as the terminal, or with each row in one line."""
-    return Console(width=None if sys.stdout.isatty() else NOT_A_TERMINAL_COLUMNS)
+    return Console(width=None if has_width() else NOT_A_TERMINAL_COLUMNS)
+
+
+def has_width() -> bool:
+    """Return whether lines are to be short: on a terminal, and where ``COLUMNS`` is set."""
+    return sys.stdout.isatty() or os.environ.get("COLUMNS", "").lstrip("0").isdecimal()
 
 
 def print_trimmed(console: Console, table: Table) -> None:

@@ -93,6 +93,13 @@ def _counts(found: Comparison) -> Iterator[str]:
         parts = [f"{counts[change]:,} {words[change]}" for change in Change if counts[change]]
         if parts:
             yield f"  {format_count(len(changes), noun)}: {', '.join(parts)}"
+    changes = [one.change for cell in cells for one in cell.verdicts]
+    if lost := changes.count(Change.LOST):
+        have = "has" if lost == 1 else "have"
+        yield (
+            f"  {lost:,} of {format_count(len(changes), 'question')} {have} no answer in the new "
+            "run: whether they got worse is not known"
+        )
     if left_out := sum(len(cell.left_out) for cell in cells):
         yield f"  not compared, for the reasons above: {left_out:,}"
 

@@ -1,4 +1,4 @@
-"""What `hwval plan` tells: on a terminal blocks for people, in a pipe one line a cell, or JSON.
+"""What `hwval plan` tells: where lines are short blocks for people, else one line a cell, or JSON.
 
 Cells of one hardware and image stand together under one heading, so that their rows stay short.
 In a pipe every row is whole: id, figures and reason, for ``grep`` and ``sort``.

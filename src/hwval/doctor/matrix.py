@@ -23,6 +23,7 @@ from hwval.forecast.processor import CACHE_RULE
 from hwval.host import Disk
 from hwval.host import Host
 from hwval.placement import PlacedCell
+from hwval.planning.advice import IDLE_RULE
 from hwval.units import format_bytes
 
 __all__ = ["matrix_checks"]
@@ -47,6 +48,7 @@ def matrix_checks(host: Host, cells: Sequence[PlacedCell]) -> Iterator[Check]:
     if cells:
         yield _places(cells)
     here = runnable(cells)
+    yield from _idle_devices(cells)
     yield from _host_memory(here)
     yield from _disks(host, here)
     if here:
@@ -72,6 +74,20 @@ def _places(cells: Sequence[PlacedCell]) -> Check:
         f"none of {len(cells)} can run here: {told}{more}",
         "see `hwval plan` for each, or take the matrix of this hardware",
     )
+
+
+def _idle_devices(cells: Sequence[PlacedCell]) -> Iterator[Check]:
+    """Yield whether engines leave devices of their cells idle: they are leased for nothing."""
+    notes = [
+        note.text
+        for placed in cells
+        if placed.forecast is not None
+        for note in placed.forecast.plan.notes
+        if note.rule == IDLE_RULE
+    ]
+    if notes:
+        text, _, remedy = notes[0].partition("; ")
+        yield warning("idle devices", f"{len(notes)} of {len(cells)} cells: {text}", remedy)
 
 
 def _host_memory(here: Sequence[PlacedCell]) -> Iterator[Check]:

@@ -16,6 +16,7 @@ from typing import Final
 
 from hwval.catalogue import Catalogue
 from hwval.catalogue import ImageFacts
+from hwval.catalogue import Vendor
 from hwval.cell import Cell
 from hwval.cell import Dtype
 from hwval.errors import UsageError
@@ -31,10 +32,13 @@ from hwval.forecast.processor import space_refusals
 from hwval.forecast.settings import EngineSetup
 from hwval.forecast.settings import read_setup
 from hwval.host import Device
+from hwval.planning.advice import idle_note
 from hwval.planning.engine_settings import Version
 from hwval.planning.engine_settings import parse_version
+from hwval.planning.memory import Fit
 from hwval.planning.memory import MemoryPlan
 from hwval.planning.memory import files_refusal
+from hwval.planning.parallel import division_refusals
 from hwval.planning.plan import Accelerator
 from hwval.planning.plan import Plan
 from hwval.planning.plan import PlanVerdict
@@ -201,6 +205,9 @@ class Forecaster:
         if not is_other and cell.memory_bytes is None:
             note = cache_note(variables, setup.settings, accelerator, found.memory)
             found = replace(found, notes=(*found.notes, *note)) if note else found
+        if not is_other and facts.vendor is not Vendor.CPU and not cell.partition_mode:
+            idle = self._idle_note(cell, catalogue, setup, found)
+            found = replace(found, notes=(*found.notes, *idle)) if idle else found
         if facts.uncertain and not devices:
             found = _with_doubt(found, f"figures of {cell.hardware}")
         found = _with(found, (*doubts, *environment_refusals(accelerator.architecture, variables)))
@@ -208,6 +215,21 @@ class Forecaster:
             model = self._model(cell.model, catalogue, setup.overrides)
             found = of_other_server(found, image, model, accelerator)
         return Forecast(found, setup.is_speculative, setup.settings.logs_by_concurrency)
+
+    def _idle_note(
+        self, cell: Cell, catalogue: Catalogue, setup: EngineSetup, found: Plan
+    ) -> tuple[Note, ...]:
+        """Return whether the engine leaves devices of its cell idle."""
+        spread, count = setup.settings.parallelism, cell.device_count
+        if spread.ranks >= count:
+            return ()
+        wider = replace(spread, tensor=max(1, count // (spread.pipeline * spread.data)))
+        shape = self._model(cell.model, catalogue, setup.overrides).shape
+        can_spread = shape is None or not division_refusals(
+            shape, wider, quantization=shape.quantization
+        )
+        fits = found.memory is None or found.memory.fit is not Fit.IMPOSSIBLE
+        return idle_note(cell.hardware, count, spread, can_spread=can_spread, fits=fits)
 
     def _plan(
         self, cell: Cell, catalogue: Catalogue, setup: EngineSetup, accelerator: Accelerator

@@ -103,8 +103,11 @@ class Room:
     def own_tokens(self, wanted: int, output_tokens: int, *, is_exact: bool) -> int:
         """Return how many tokens of its own a prompt is to have: as asked for, or what fits.
 
+        What is known of the server shortens what would not fit, and nothing else: the same load
+        is the same one under another context.
+
         Args:
-            wanted: Length that was asked for, tokens >= 1.
+            wanted: Length that was asked for, tokens >= 1; without a tokenizer as many words.
             output_tokens: Of the answer.
             is_exact: Whether they are counted by the server's own tokenizer, not by words.
 
@@ -122,7 +125,6 @@ class Room:
         room = context - output_tokens - added
         if not is_exact:
             room = room / self.per_token - _MARGIN_WORDS
-            wanted = max(1, round((wanted - added) / self.per_token))
         if room < 1:
             taken = (
                 f"the server adds {added:.0f} to a prompt, as a chat's template does"

@@ -52,7 +52,8 @@ class Workload:
         rate: Arrivals of an open loop, None for a closed one.
         burstiness: Of those arrivals; see `arrival_times_s`.
         trace: Requests with their times, None for no trace.
-        prefix_tokens: Length of the beginning that prompts share; 0 for none.
+        prefix_tokens: Length of the beginning that prompts share, shortened as they are; 0 for
+            none.
         prefixes: How many such beginnings there are.
         warmups: How many requests come first, >= 0.
         kind: Which API they are for.
@@ -96,8 +97,10 @@ class Workload:
                 f"--input-tokens): expected {_MOST_PROMPT_TOKENS:,} at most"
             )
         check_prefix(self.prefix_tokens, inputs)
+        shortest = min([*warm_inputs, *inputs], default=1)
         warm_inputs, inputs = self._fitted(warm_inputs, warm_outputs), self._fitted(inputs, outputs)
-        maker = self._maker(random.getrandbits(64))
+        shortened = min([*warm_inputs, *inputs], default=1) / shortest
+        maker = self._maker(random.getrandbits(64), int(self.prefix_tokens * shortened))
         warm, main = maker.make(warm_inputs), maker.make(inputs)
         is_exact = main.is_exact and self._is_exact
         lengths = inputs if is_exact else [None] * len(inputs)
@@ -115,13 +118,12 @@ class Workload:
             return max((one.input_tokens + one.output_tokens for one in self.trace), default=1)
         return self.input_tokens.high_tokens + self.output_tokens.high_tokens
 
-    def _maker(self, seed: int) -> PromptMaker:
-        shared = self.prefix_tokens if self._is_exact else self.prefix_tokens / self.room.per_token
+    def _maker(self, seed: int, prefix_tokens: int) -> PromptMaker:
         return PromptMaker(
             seed,
             load_tokenizer(self.tokenizer) if self.tokenizer else None,
             counts_special_tokens=self.kind == "completions",
-            prefix_tokens=round(shared),
+            prefix_tokens=prefix_tokens,
             prefixes=self.prefixes,
         )
 

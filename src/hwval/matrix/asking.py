@@ -13,7 +13,14 @@ from hwval.cell import Cell
 from hwval.errors import UsageError
 from hwval.matrix.entry import MatrixEntry
 
-__all__ = ["is_asked", "known_model", "offered_capabilities", "started_cell", "wanted_partners"]
+__all__ = [
+    "is_asked",
+    "known_model",
+    "offered_capabilities",
+    "promises_naming",
+    "started_cell",
+    "wanted_partners",
+]
 
 # What is asked of a model of which nothing is known.
 _TEXT: Final = frozenset({Capability.COMPLETIONS, Capability.CHAT})
@@ -42,6 +49,21 @@ def wanted_partners(entry: MatrixEntry) -> tuple[str, ...]:
     """Return the cells that a cell is held against, as its promises name them, sorted."""
     sections = (getattr(entry.promises, name) for name in type(entry.promises).model_fields)
     return tuple(sorted({one for section in sections for one in getattr(section, "partners", ())}))
+
+
+def promises_naming(entry: MatrixEntry, partner: str) -> str:
+    """Return which promises hold a cell against another one, as the matrix names that one."""
+    found = [
+        f"promises.performance.{one.question}: {one.metric} is held against {partner}"
+        for one in entry.promises.performance.relations
+        if one.cell == partner
+    ]
+    found += [
+        f"promises.accuracy.{label}: paired_with {partner}"
+        for label, task in entry.promises.accuracy.tasks.items()
+        if task.paired_with == partner
+    ]
+    return "; ".join(dict.fromkeys(found))
 
 
 def started_cell(entry: MatrixEntry) -> Cell | None:

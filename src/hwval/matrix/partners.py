@@ -11,7 +11,9 @@ from graphlib import TopologicalSorter
 from typing import Any
 from typing import Final
 
+from hwval.accuracy.promise import why_not_alike
 from hwval.matrix.asking import is_asked
+from hwval.matrix.asking import promises_naming
 from hwval.matrix.asking import started_cell
 from hwval.matrix.asking import wanted_partners
 from hwval.matrix.entry import MatrixEntry
@@ -82,9 +84,9 @@ def undecidable_relations(entries: Sequence[MatrixEntry]) -> Iterator[tuple[Matr
     for cell_id, entry in by_id.items():
         meant: dict[str, MatrixEntry] = {}
         for name in wanted_partners(entry):
-            found, why = find_partner(cell_id, name, by_id)
+            found, why = find_partner(cell_id, name, by_id, among="these matrices")
             if found is None:
-                yield entry, why
+                yield entry, f"{promises_naming(entry, name)}: {why}"
             else:
                 meant[name] = by_id[found]
         if meant:
@@ -122,9 +124,14 @@ def _undecided(entry: MatrixEntry, partners: Mapping[str, MatrixEntry]) -> Itera
                 yield f"promises.performance.{one.question}: {held}, {why}"
     for label, task in entry.promises.accuracy.tasks.items():
         paired = partners.get(task.paired_with or "")
-        if paired is not None and label not in paired.promises.accuracy.tasks:
-            why = f"it is paired with {paired.cell.id}, which is not asked it; promise it there too"
-            yield f"promises.accuracy.{label}: {why}"
+        if paired is None:
+            continue
+        theirs_task = paired.promises.accuracy.tasks.get(label)
+        why = "which is not asked it; promise it there too"
+        if theirs_task is not None:
+            why = why_not_alike(label, task, theirs_task)
+        if why:
+            yield f"promises.accuracy.{label}: it is paired with {paired.cell.id}, {why}"
 
 
 def _why_not_comparable(one: Related, own: Question, theirs: Question, other: MatrixEntry) -> str:

@@ -6,7 +6,11 @@ What needs the catalogue or other cells is checked by ``hwval.matrix``.
 
 from __future__ import annotations
 
+from typing import Annotated
 from typing import Any
+from typing import Final
+
+from pydantic import AfterValidator
 
 from hwval.accuracy.promise import AccuracySection
 from hwval.capability.promise import CapabilitiesSection
@@ -24,6 +28,7 @@ from hwval.matrix.values import VariableName
 from hwval.matrix.values import VariantName
 from hwval.performance.promise import PerformanceSection
 from hwval.quality.promise import GenerateSection
+from hwval.units import format_duration_s
 from hwval.yamlmodel import Duration
 from hwval.yamlmodel import YamlModel
 
@@ -40,10 +45,21 @@ __all__ = [
 ]
 
 
+# No process that imports torch is ready before.
+_LEAST_START_S: Final = 1.0
+
+
+def _check_start(start_s: float) -> float:
+    if start_s < _LEAST_START_S:
+        found, least = format_duration_s(start_s), format_duration_s(_LEAST_START_S)
+        raise ValueError(f"found {found}, expected {least} or more: no engine starts as fast")
+    return start_s
+
+
 class LoadSection(YamlModel):
     """What is promised of the start."""
 
-    ready_within: Duration | None = None
+    ready_within: Annotated[Duration, AfterValidator(_check_start)] | None = None
     """From the start of the engine until it is healthy, without the pull of the image."""
 
 

@@ -46,9 +46,16 @@ def select_cells(entries: Sequence[MatrixEntry], names: Sequence[str]) -> tuple[
         else:
             matches = {name} & known
         if not matches:
-            raise SelectionError(f"no cell is named {name!r}; {near_names(name, ids)}")
+            raise SelectionError(f"no cell is named {name!r}; {_meant(name, ids)}")
         selected |= matches
     return tuple(entry for entry, cell_id in zip(entries, ids, strict=True) if cell_id in selected)
+
+
+def _meant(name: str, ids: Sequence[str]) -> str:
+    """Return what was meant by a name that is no id: matrices know variants by shorter names."""
+    if any(cell_id.endswith(f"__{name}") for cell_id in ids):
+        return f"an id ends so: did you mean '*__{name}'?"
+    return near_names(name, ids)
 
 
 def reimage(

@@ -28,7 +28,7 @@ from hwval.performance.promise.question import LATENCIES
 from hwval.performance.promise.question import OF_SPECULATION
 from hwval.units import format_duration_s
 
-__all__ = ["Bound", "bounds_of", "deadline_of", "lengths_of"]
+__all__ = ["Bound", "Deadline", "bounds_of", "deadline_of", "lengths_of"]
 
 # The rates of rounds are an inverse gamma distribution: their mean is hardly ever so many standard
 # deviations above what it is to be, unless so few arrive that chance decides.
@@ -49,12 +49,28 @@ class Bound(NamedTuple):
             a promise of it or less means nothing. ``never``: it is not measured.
         value: In the metric's unit; NaN of what is not measured.
         because: What makes it so; of what is not measured, with what to write instead.
+        key: What a matrix may raise to move it; empty for nothing.
     """
 
     metric: str
     kind: Literal["best", "worst", "never"]
     value: float
     because: str
+    key: str = ""
+
+
+class Deadline(NamedTuple):
+    """What ends rounds.
+
+    Attributes:
+        key: Its name in a matrix.
+        span_s: What it leaves them all, seconds.
+        rounds: How many they are.
+    """
+
+    key: str
+    span_s: float
+    rounds: int = 1
 
 
 def bounds_of(
@@ -82,13 +98,13 @@ def bounds_of(
         yield from _of_engine(cell)
 
 
-def deadline_of(question: Question) -> tuple[str, float]:
-    """Return the key of what ends a round, and the time that it leaves one at most, seconds."""
+def deadline_of(question: Question) -> Deadline:
+    """Return what ends a round, or the command that runs all of them."""
     if isinstance(question, LoadQuestion):
-        return "round_deadline", question.round_deadline
+        return Deadline("round_deadline", question.round_deadline)
     timeout_s: float = question.timeout  # type: ignore[attr-defined] # vllm bench, all three
     iterations = question.iterations if isinstance(question, BenchLatency) else 1
-    return "timeout", timeout_s / iterations
+    return Deadline("timeout", timeout_s, iterations)
 
 
 def lengths_of(question: Question, name: str) -> Lengths:
@@ -98,10 +114,14 @@ def lengths_of(question: Question, name: str) -> Lengths:
 
 
 def _of_deadline(question: Question) -> Iterator[Bound]:
-    name, most_s = deadline_of(question)
-    why = f"what takes longer than {format_duration_s(most_s)} is cut off by {name}"
+    key, span_s, rounds = deadline_of(question)
+    most_s = span_s / rounds
+    why = f"what takes longer than {format_duration_s(most_s)} is cut off by {key}"
+    if rounds > 1:  # a single one may take longer, their mean may not
+        each = f"{format_duration_s(most_s)} for each of {rounds} iterations"
+        why = f"{key} of {format_duration_s(span_s)} leaves {each}"
     for metric in (*LATENCIES, "latency_mean_s"):
-        yield Bound(metric, "worst", most_s, why)
+        yield Bound(metric, "worst", most_s, why, key)
 
 
 def _of_arrivals(question: Question, point: float | None) -> Iterator[Bound]:

@@ -23,6 +23,7 @@ from hwval.performance.measurement import Round
 from hwval.performance.measurement import values_of
 from hwval.stats import LEAST_ROUNDS
 from hwval.stats import Looks
+from hwval.threshold import METRICS
 from hwval.threshold import Check
 from hwval.threshold import Limit
 from hwval.threshold import Partner
@@ -30,6 +31,7 @@ from hwval.threshold import invalid
 from hwval.threshold import judge
 from hwval.threshold import needs_more_rounds
 from hwval.threshold import relate
+from hwval.units import format_count
 from hwval.units import format_duration_s
 
 __all__ = ["Campaign", "Relate", "RequestsFailed", "Scene", "at_point"]
@@ -296,16 +298,27 @@ class Campaign:
             where = scene.name if is_named else ""
             for metric, limit in scene.limits.items():
                 values = self.values(scene.name, metric)
-                checks += self.judge_values(
+                found = self.judge_values(
                     *(metric, limit, values),
                     looks=looks,
                     where=where,
                     point=scene.name,
                     ceiling=scene.ceiling.get(metric),
                 )
+                few = self._few_requests(metric, scene.name)
+                checks += [replace(one, text=one.text + few) for one in found]
         if compare is not None:
             checks += compare(self, looks)
         return tuple(checks)
+
+    def _few_requests(self, metric: str, point: str) -> str:
+        """Return what is to be said of a percentile of fewer requests than it takes."""
+        fewest = min((one.requests for one in self.valid(point)), default=0)
+        needed = METRICS[metric].fewest_requests
+        if not 0 < fewest < needed:
+            return ""
+        told = f"with {format_count(fewest, 'request')} a round it is close to their largest"
+        return f"; {told}, {needed} or more are needed to tell them apart"
 
     def _point(self, scene: Scene) -> Point:
         rounds = self.valid(scene.name)

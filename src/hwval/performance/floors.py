@@ -35,9 +35,13 @@ from hwval.performance.promise import Speculative
 from hwval.threshold import METRICS
 from hwval.threshold import Limit
 from hwval.threshold import Metric
+from hwval.threshold import is_duration
 from hwval.units import format_duration_s
 
 __all__ = ["impossible_promises"]
+
+# Fewer than so many milliseconds are hardly written without a unit.
+_LEAST_MS: Final = 10
 
 
 class _Point(NamedTuple):
@@ -55,6 +59,7 @@ class _Asked(NamedTuple):
     key: str
     metric: Metric
     value: float
+    has_unit: bool
 
 
 def impossible_promises(
@@ -93,6 +98,7 @@ def _of_point(
     numbers = [*_of_limits(point.limits), *_of_goals(question)]
     if not point.limits and not numbers:
         return
+    yield from _of_one_request(point)
     bounds = list(bounds_of(question, point.at, cell))
     if roofline is not None:
         ceilings = _ceilings(question, point, roofline)
@@ -116,16 +122,30 @@ def _without_ceiling(
     if roofline.ceiling.prefill_tokens_per_s is None:
         return  # its figures are not all known, and may be known elsewhere
     for name, limit in limits.items():
-        if limit.of_ceiling is not None and name not in ceilings:
-            instead = "a floor" if METRICS[name].higher_is_better else "a ceiling"
-            why = "the roofline does not bound it here"
-            yield f"{name}: of_ceiling is part of nothing, since {why}; write {instead}"
+        if limit.of_ceiling is None or name in ceilings:
+            continue
+        instead = "a floor" if METRICS[name].higher_is_better else "a ceiling"
+        why = "the roofline does not bound it here"
+        if roofline.is_speculative:
+            why = "a step of speculative decoding may answer several tokens"
+            # What a variant does not write it has from the others.
+            instead += " and `of_ceiling: null` in this variant, or null for the whole section"
+        yield f"{name}: of_ceiling is part of nothing, since {why}; write {instead}"
+
+
+def _of_one_request(point: _Point) -> Iterator[str]:
+    for name in point.limits if point.requests == 1 else ():
+        if METRICS[name].fewest_requests > 1:
+            kind = name.partition("_")[0]
+            why = "a round has 1 request, which is every percentile of it"
+            yield f"{name}: {why}; promise {kind}_mean_s, or let a round have more requests"
 
 
 def _of_limits(limits: Mapping[str, Limit]) -> Iterator[_Asked]:
     for name, limit in limits.items():
         for key, value in limit.demands(METRICS[name]).items():
-            yield _Asked(f"{name}: {key}", METRICS[name], value)
+            has_unit = key == "baseline" or is_duration(value)
+            yield _Asked(f"{name}: {key}", METRICS[name], value, has_unit)
 
 
 def _of_goals(question: Question) -> Iterator[_Asked]:
@@ -133,7 +153,7 @@ def _of_goals(question: Question) -> Iterator[_Asked]:
     if isinstance(question, Serving) and question.goals is not None:
         for kind, value in question.goals.model_dump().items():
             if value is not None:
-                yield _Asked(f"goals: {kind}", METRICS[f"{kind}_mean_s"], value)
+                yield _Asked(f"goals: {kind}", METRICS[f"{kind}_mean_s"], value, True)
 
 
 def _problem(asked: _Asked, bound: Bound) -> str | None:
@@ -147,11 +167,18 @@ def _problem(asked: _Asked, bound: Bound) -> str | None:
         return f"{asks} ({bound.because}); write that or {instead}"
     if bound.kind == "worst" and not _is_better(metric, asked.value, bound.value):
         number, reached = metric.format(asked.value), metric.format(bound.value)
-        is_ms = metric.unit == "s" and asked.value < 1000 * bound.value
-        unit = f", or {asked.value:g} ms if that is meant" if is_ms else ""
-        instead = f"write {'more' if more else 'less'} than {reached}{unit}"
+        instead = f"write {'more' if more else 'less'} than {reached}"
+        if _may_be_ms(asked, bound.value):
+            instead += f", or {asked.value:g} ms if that is meant"
+        instead += f", or raise {bound.key}" if bound.key else ""
         return f"{asked.key} of {number} can never be missed: {bound.because}; {instead}"
     return None
+
+
+def _may_be_ms(asked: _Asked, reached_s: float) -> bool:
+    """Return whether a number of seconds was likelier meant as milliseconds."""
+    is_plain = asked.metric.unit == "s" and not asked.has_unit
+    return is_plain and _LEAST_MS <= asked.value < 1000 * reached_s
 
 
 def _is_better(metric: Metric, value: float, than: float) -> bool:
@@ -217,10 +244,11 @@ def _too_short(
         if rate_per_s is None:
             return
         least_s.append(point.requests / rate_per_s / doubt)
-    key, allowed_s = deadline_of(question)
-    longest_s = max(least_s)
+    key, allowed_s, many = deadline_of(question)
+    longest_s = many * max(least_s)
     if longest_s > allowed_s:
-        yield _raise(key, allowed_s, "a round takes", longest_s)
+        what = "a round takes" if many == 1 else f"{many} iterations take"
+        yield _raise(key, allowed_s, what, longest_s)
     budget_s: float | None = getattr(question, "max_duration", None)
     rounds = question.looks.first
     mean_s = sum(least_s) / len(least_s)

@@ -1,18 +1,24 @@
-"""What to change so that a cell finds room in memory."""
+"""What to change so that a cell finds room in memory, and takes all the devices that it has."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Final
 
 from hwval.planning.engine_settings import KV_CACHE_FLAG
 from hwval.planning.engine_settings import EngineSettings
 from hwval.planning.interval import GIB_BYTES
 from hwval.planning.memory import Fit
 from hwval.planning.memory import MemoryPlan
+from hwval.planning.parallelism import Parallelism
 from hwval.planning.partition import Partition
+from hwval.planning.refusal import Note
 
-__all__ = ["advice_of"]
+__all__ = ["IDLE_RULE", "advice_of", "idle_note"]
+
+IDLE_RULE: Final = "devices"
+"""Rule of the note that tells of devices without work."""
 
 
 def advice_of(
@@ -41,6 +47,32 @@ def advice_of(
         where = f"{devices} such devices" if partition is None else partition.count(devices)
         found.append(f"--tensor-parallel-size {tensor} fits, on {where}")
     return tuple(found)
+
+
+def idle_note(
+    hardware: str, count: int, parallelism: Parallelism, *, can_spread: bool, fits: bool
+) -> tuple[Note, ...]:
+    """Return that devices of a cell are left idle, and what to write; nothing if none are.
+
+    Args:
+        hardware: Name of its hardware.
+        count: Devices that it has, >= 1.
+        parallelism: How its engine is spread.
+        can_spread: Whether the model can be divided among all of them.
+        fits: Whether it may find room on those that it takes.
+    """
+    ranks = parallelism.ranks
+    if ranks >= count:
+        return ()
+    copies = parallelism.pipeline * parallelism.data
+    remedies = []
+    if can_spread and not count % copies:
+        remedies.append(f"`engine: {{tensor-parallel-size: {count // copies}}}`")
+    if fits:
+        remedies.append(f"`hardware: {hardware}{f' x{ranks}' if ranks > 1 else ''}`")
+    write = f"; write {' or '.join(remedies)}" if remedies else ""
+    text = f"the engine takes {ranks} of the {count} devices of this cell{write}"
+    return (Note(IDLE_RULE, text),)
 
 
 def _cache_sizes(memory: MemoryPlan) -> Iterator[str]:

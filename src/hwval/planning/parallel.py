@@ -67,9 +67,7 @@ def _all(
 ) -> Iterator[Refusal]:
     ranks = parallelism.tensor
     if device_count is not None and parallelism.ranks > device_count:
-        yield Refusal(
-            "devices", f"the engine takes {parallelism.ranks} devices, the cell has {device_count}"
-        )
+        yield Refusal("devices", _too_many(parallelism, device_count))
     if parallelism.pipeline > shape.layer_count:
         yield Refusal(
             "stages", f"{shape.layer_count} layers make no {parallelism.pipeline} pipeline stages"
@@ -81,6 +79,19 @@ def _all(
             yield from _groups(
                 layer, shape.hidden, parallelism, quantization, pads_groups=pads_groups
             )
+
+
+def _too_many(parallelism: Parallelism, device_count: int) -> str:
+    sizes = {
+        "tensor-parallel-size": parallelism.tensor,
+        "pipeline-parallel-size": parallelism.pipeline,
+        "data-parallel-size": parallelism.data,
+    }
+    lower = " or ".join(name for name, size in sizes.items() if size > 1)
+    return (
+        f"the engine takes {parallelism.ranks} devices, the cell has {device_count}; "
+        f"write a smaller {lower}, or more devices: `hardware: NAME xN`"
+    )
 
 
 def _heads(layer: Layer, ranks: int) -> Iterator[Refusal]:

@@ -10,6 +10,7 @@ from hwval.threshold.limit import Baseline
 from hwval.threshold.limit import Limit
 from hwval.threshold.limit import Limits
 from hwval.threshold.limit import Relation
+from hwval.threshold.limit import is_duration
 from hwval.threshold.metric import METRICS
 from hwval.threshold.metric import Metric
 from hwval.threshold.metric import metric_of
@@ -29,6 +30,7 @@ __all__ = [
     "Relation",
     "find_partner",
     "invalid",
+    "is_duration",
     "judge",
     "judge_ratio",
     "metric_of",

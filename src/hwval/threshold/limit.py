@@ -31,7 +31,17 @@ from hwval.units import parse_duration_s
 from hwval.yamlmodel import YamlModel
 from hwval.yamlmodel import problem_at
 
-__all__ = ["BANDS", "Amount", "Band", "Baseline", "Limit", "Limits", "Relation", "Share"]
+__all__ = [
+    "BANDS",
+    "Amount",
+    "Band",
+    "Baseline",
+    "Limit",
+    "Limits",
+    "Relation",
+    "Share",
+    "is_duration",
+]
 
 Band = Literal["poor", "acceptable", "good", "excellent"]
 BANDS: Final[tuple[Band, ...]] = ("poor", "acceptable", "good", "excellent")
@@ -50,6 +60,11 @@ class _Seconds(float):
 
 class _Part(float):
     """A number that was written in percent."""
+
+
+def is_duration(value: float) -> bool:
+    """Return whether an amount of a limit was written with a unit of time."""
+    return isinstance(value, _Seconds)
 
 
 def _read_amount(value: object) -> float:
@@ -81,6 +96,15 @@ def _read_share(value: object) -> float:
     return share
 
 
+def _read_factor(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    percent = _PERCENT.fullmatch(value)
+    if percent is None:
+        raise ValueError(f"{value!r} is no factor; write 0.3 or 30 %")
+    return float(percent[1]) / 100
+
+
 Amount = Annotated[
     float,
     PlainValidator(_read_amount),
@@ -102,7 +126,12 @@ Share = Annotated[
 ]
 """A part of a whole, written in percent."""
 
-_Factor = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+_Factor = Annotated[
+    float,
+    BeforeValidator(_read_factor),
+    Field(gt=0, allow_inf_nan=False),
+    WithJsonSchema({"type": ["number", "string"], "examples": [1.5, "30 %"]}),
+]
 _Text = Annotated[str, Field(min_length=1)]
 
 

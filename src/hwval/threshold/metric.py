@@ -6,6 +6,7 @@ unit, so that no number needs a unit beside it: ``ttft_p99_s``.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,6 +17,9 @@ from hwval.units import format_bytes
 from hwval.units import format_duration_s
 
 __all__ = ["METRICS", "Metric", "metric_of"]
+
+# Over requests; times between tokens are many of each request.
+_TAIL: Final = re.compile(r"(?:ttft|tpot|e2el)_p(9\d)_s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,17 @@ class Metric:
     higher_is_better: bool
     title: str
     is_share: bool = False
+
+    @property
+    def fewest_requests(self) -> int:
+        """Requests of a round, fewer of which have no such percentile but their largest; or 1.
+
+        Example:
+            >>> METRICS["ttft_p90_s"].fewest_requests, METRICS["ttft_p50_s"].fewest_requests
+            (10, 1)
+        """
+        tail = _TAIL.fullmatch(self.name)
+        return 100 // (100 - int(tail[1])) if tail else 1
 
     def format(self, value: float) -> str:
         """Return a value with its unit, four digits at most.

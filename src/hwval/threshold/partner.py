@@ -15,7 +15,9 @@ _AXES: Final = ("hardware", "image", "model", "dtype")
 _MOST_NAMED: Final = 3
 
 
-def find_partner(cell: str, pattern: str, cells: Collection[str]) -> tuple[str | None, str]:
+def find_partner(
+    cell: str, pattern: str, cells: Collection[str], *, among: str = "this run"
+) -> tuple[str | None, str]:
     """Return the id of the cell that a pattern means, seen from ``cell``.
 
     A variant's name means that variant of the same hardware, image, model and dtype. Anything else
@@ -28,6 +30,7 @@ def find_partner(cell: str, pattern: str, cells: Collection[str]) -> tuple[str |
         cell: Id of the cell whose promise it is.
         pattern: Name of a variant, an id, or a pattern with ``*``.
         cells: Ids of all cells.
+        among: What they are the cells of.
 
     Returns:
         The id and nothing, or None and why there is none.
@@ -62,7 +65,7 @@ def find_partner(cell: str, pattern: str, cells: Collection[str]) -> tuple[str |
         )
     if _means(pattern, cell):
         return None, f"{pattern!r} is this cell itself, and no other is meant by it"
-    return None, f"no cell of this run is {pattern!r}; {near_names(pattern, _names(cell, cells))}"
+    return None, f"no cell of {among} is {pattern!r}; {near_names(pattern, _names(cell, cells))}"
 
 
 def _unnamed_axes(cell: str, pattern: str, other: str) -> list[str]:
