@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import httpx
 import openai
 import pytest
 from openai.types import Completion
@@ -19,6 +18,7 @@ from hwval.errors import ResponseError
 from hwval.generate import Generation
 from hwval.generate import _likeliest
 from tests.fakes.process import FakeEngineProcess
+from tests.fakes.replies import client_hearing
 
 
 @contextmanager
@@ -56,18 +56,7 @@ def test_four_ways_to_ask_give_one_form(ask: Generation) -> None:
 @pytest.mark.parametrize("way", ["complete", "chat", "score"])
 def test_another_form_is_the_servers_fault(way: str, reply: str) -> None:
     """Status 200 with anything: a wrong answer, and no error of whoever reads it."""
-    kind = "text/html" if reply.startswith("<") else "application/json"
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, text=reply, headers={"content-type": kind}, request=request)
-
-    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
-        client = openai.OpenAI(
-            base_url="http://nowhere/v1",
-            api_key="x",
-            http_client=http,  # type: ignore[arg-type] # another name of the same library
-            max_retries=0,
-        )
+    with client_hearing(reply) as client:
         generation = Generation(client, model="m", context_tokens=None, metrics=dict)
         with pytest.raises(ResponseError, match="not of the form that the OpenAI API has"):
             getattr(generation, way)("a prompt")

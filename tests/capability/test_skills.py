@@ -33,6 +33,7 @@ from hwval.client import openai_client
 from hwval.engine.base import Endpoint
 from hwval.errors import ResponseError
 from tests.fakes.process import FakeEngineProcess
+from tests.fakes.replies import client_hearing
 from tests.fakes.scenario import SKILLS
 from tests.fakes.skills import DIMENSION
 
@@ -211,16 +212,7 @@ def test_refused_call_tells_what_was_asked_and_what_may_help() -> None:
     """As vLLM answers that was started without the flags."""
     words = '{"error": {"message": "tool_choice=auto requires --tool-call-parser to be set"}}'
 
-    def refuse(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(400, text=words, request=request)
-
-    with httpx.Client(transport=httpx.MockTransport(refuse)) as http:
-        client = openai.OpenAI(
-            base_url="http://nowhere/v1",
-            api_key="x",
-            http_client=http,  # type: ignore[arg-type] # another name of the same library
-            max_retries=0,
-        )
+    with client_hearing(words, status=400) as client:
         skills = Skills(client, model="m", has_meaning=True, tools_hint="try a parser")
         with pytest.raises(openai.BadRequestError) as told:
             skills.call_named_tool()
@@ -302,20 +294,8 @@ ODD_REPLIES = {
 )
 def test_another_form_is_the_servers_fault(ask: Callable[[Skills], object], reply: str) -> None:
     """Status 200 with anything: a wrong answer, and no error of the lab's."""
-    kind = "text/html" if reply.startswith("<") else "application/json"
-
-    def answer(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, text=reply, headers={"content-type": kind}, request=request)
-
-    with httpx.Client(transport=httpx.MockTransport(answer)) as http:
-        client = openai.OpenAI(
-            base_url="http://nowhere/v1",
-            api_key="x",
-            http_client=http,  # type: ignore[arg-type] # as above
-            max_retries=0,
-        )
-        with pytest.raises(ResponseError):
-            ask(Skills(client, model="m", has_meaning=True))
+    with client_hearing(reply) as client, pytest.raises(ResponseError):
+        ask(Skills(client, model="m", has_meaning=True))
 
 
 def _client(**answers: Any) -> Any:
